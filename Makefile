@@ -82,7 +82,9 @@ $(LIB): $(call obj,$(LIB_SRC)) $(LIB_GEN)
 	ar rcs $@ $^
 
 # docker's default policy for the default capability set, compiled by libseccomp at build time.
-$(BUILD)/gen-seccomp: $(call obj,tools/gen_seccomp.c $(wildcard specs/*.c base/*.c))
+GEN_SECCOMP_SRC := tools/gen_seccomp.c specs/docker_seccomp.c specs/seccomp_bpf.c base/error.c base/fd.c \
+	base/file.c base/json.c base/mem.c base/sys.c
+$(BUILD)/gen-seccomp: $(call obj,$(GEN_SECCOMP_SRC))
 	$(CC) $(filter-out -static,$(ALL_LDFLAGS)) $^ $(shell pkg-config --libs $(CORE_PKGS)) -o $@
 $(BUILD)/gen/seccomp_default.c: $(BUILD)/gen-seccomp
 	@mkdir -p $(@D)
@@ -128,7 +130,7 @@ $(BUILD)/tests/test_image_%: $(BUILD)/obj/tests/unit/test_image_%.o $(call obj,$
 $(PAYLOAD): $(wildcard tests/payload/*.c)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -I. $^ -o $@
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC)
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(BUILD)/gen/seccomp_default.c
 	@mkdir -p $(@D)
 	clang $(filter-out -O2,$(ALL_CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined $< $(LIB_SRC) \
 		$(BUILD)/gen/seccomp_default.c $(CORE_LIBS) -o $@

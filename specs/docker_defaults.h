@@ -23,6 +23,9 @@ const char *capability_name(int number);
 
 extern const char *const docker_masked_paths[]; /* NULL-terminated */
 extern const char *const docker_readonly_paths[]; /* NULL-terminated */
+/* docker masks thermal_throttle of every CPU as well: adds those that this machine has. Reads
+ * sysfs, so call it once, not once per container. */
+void docker_masked_cpu_paths(struct strv *paths);
 extern const struct oci_mount
 	docker_mounts[]; /* /proc, /dev, /dev/pts, /sys, cgroup, mqueue, shm */
 extern const size_t docker_mount_count;
