@@ -44,6 +44,11 @@ enum dependency_condition { DEPEND_STARTED, DEPEND_HEALTHY, DEPEND_COMPLETED };
 #define RESTART_DELAY_MIN_US INT64_C(100000)
 #define RESTART_DELAY_MAX_US INT64_C(60000000)
 #define RESTART_RESET_US     INT64_C(10000000)
+/* A start that failed for want of resources is tried again after 100 ms, doubling to 5 s. */
+#define START_RETRY_MIN_US INT64_C(100000)
+#define START_RETRY_MAX_US INT64_C(5000000)
+/* Early probes: the first after this time, and never closer together. */
+#define PROBE_EARLY_MIN_US INT64_C(20000)
 /* After SIGKILL a stop waits this long before the unit is reported as unkillable. */
 #define KILL_PATIENCE_US INT64_C(2000000)
 
@@ -92,12 +97,16 @@ struct unit_state {
 	uint8_t unkillable; /* did not die within KILL_PATIENCE_US */
 	uint8_t restart_after_stop; /* `restart` was asked: start again once stopped */
 	uint8_t dependency_failed; /* WAITING ended because a dependency cannot be met */
+	uint8_t start_failed; /* the last start that was asked for failed for good */
+	uint8_t signalled; /* the shell's note: this stop's signal was delivered (see machine_adopt) */
 	int64_t started_us; /* monotonic, of the current or last life */
 	int64_t last_probe_us; /* end of the last probe; 0: none in this life */
+	int64_t last_regular_us; /* end of the last probe that counted; 0: none in this life */
 	int64_t probe_deadline_us; /* of the probe in flight */
 	int64_t stop_due_us; /* when SIGKILL follows; USEC_NEVER: never */
 	int64_t restart_due_us; /* in BACKOFF */
 	int64_t restart_delay_us; /* the next delay */
+	int64_t retry_delay_us; /* the next delay after a start that failed for want of resources */
 	int64_t stop_grace_us; /* for the stop under way (an override or the policy's) */
 };
 
@@ -176,6 +185,7 @@ struct machine_action {
 	enum unit_change change;
 	uint32_t other;
 	bool regular; /* PROBE: counts towards retries */
+	bool timed_out; /* PROBE_CANCEL: it ran out of time (its verdict is a failure already) */
 };
 
 /* A bounded list the caller provides; a step never emits more than MACHINE_ACTIONS_MAX(count). */
@@ -188,10 +198,33 @@ struct machine_actions {
 /* Puts a unit's state to CREATED with the goal STOPPED. */
 void machine_unit_init(struct unit_state *state);
 
-/* Takes one event at @now_us and appends what has to be done, in order, to @out. Events that make
- * no sense in a unit's phase are ignored (they lost a race). */
+/*
+ * Takes one event at @now_us and appends what has to be done, in order, to @out. Events that make
+ * no sense in a unit's phase are ignored (they lost a race).
+ *
+ * What the shell has to know:
+ * - START events of one request are delivered dependencies first: a dependency that nobody wants
+ *   running "cannot be met", and a wait for it ends at once.
+ * - A unit may be stopped while STARTING; then ACTION_KILL may come before the answer to START. Any
+ *   of STARTED, START_FAILED and EXITED is a fine answer to that.
+ * - CHANGE_EXITED says that a unit came to rest or ended a life; after a stop in WAITING or BACKOFF
+ *   there was no life to end (phase CREATED if it never ran).
+ * - CHANGE_START_FAILED with phase BACKOFF: it will be tried again.
+ * - Time-outs of probes are kept here: PROBE_CANCEL with timed_out set, and no PROBE_DONE for it.
+ * - `depends_on.X.restart`: EVENT_RESTART of X restarts its dependents too, each after X is ready.
+ *   When X is recreated the shell sends them an EVENT_RESTART itself.
+ */
 void machine_step(struct machine *machine, const struct machine_event *event, int64_t now_us,
 	struct machine_actions *out);
+
+/*
+ * For a supervisor that takes over a table in which its predecessor may have died between a step
+ * and its actions: appends again what has to be done and may not have been (signals that were not
+ * noted as delivered, kills, removals, freezes), and forgets probes in flight without a verdict
+ * (PROBE_CANCEL). Units in STARTING are the shell's to answer: STARTED or EXITED if it finds the
+ * process, else START_FAILED with retryable set.
+ */
+void machine_adopt(struct machine *machine, int64_t now_us, struct machine_actions *out);
 
 /* When the machine next wants an EVENT_TIME; USEC_NEVER: it does not. */
 int64_t machine_deadline(const struct machine *machine);
