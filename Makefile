@@ -76,7 +76,7 @@ $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-LIB_GEN    := $(BUILD)/obj/gen/seccomp_default.o
+LIB_GEN    := $(BUILD)/obj/gen/seccomp_default.o $(BUILD)/obj/gen/pid1_blob.o
 $(LIB): $(call obj,$(LIB_SRC)) $(LIB_GEN)
 	@rm -f $@
 	ar rcs $@ $^
@@ -93,7 +93,7 @@ $(BUILD)/obj/gen/seccomp_default.o: $(BUILD)/gen/seccomp_default.c
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(BUILD)/wherry: $(call obj,$(CLI_SRC)) $(LIB) $(BUILD)/obj/gen/pid1_blob.o
+$(BUILD)/wherry: $(call obj,$(CLI_SRC)) $(LIB)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) -o $@
 $(BUILD)/wherry-oci: $(call obj,$(OCI_SRC)) $(LIB)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) -o $@
@@ -116,7 +116,7 @@ $(BUILD)/obj/gen/pid1_blob.o: $(BUILD)/gen/pid1_blob.c
 	$(CC) $(ALL_CFLAGS) -c $< -o $@
 
 # Tests.
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(UNIT_HELP)) $(LIB) $(BUILD)/obj/gen/pid1_blob.o
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(UNIT_HELP)) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
 $(SIM_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/sim/%.o $(LIB)
