@@ -68,6 +68,7 @@ static void put(int dir, const char *name, const char *text)
 static int groups_make(unsigned serial, int *dirs)
 {
 	char path[128];
+	int allow;
 
 	if (unified) {
 		snprintf(path, sizeof(path), "/sys/fs/cgroup/wherry-floor-%u", serial);
@@ -89,9 +90,11 @@ static int groups_make(unsigned serial, int *dirs)
 	put(dirs[3], "cpuset.mems", "0");
 	put(dirs[4], "pids.max", "100");
 	put(dirs[5], "devices.deny", "a");
+	allow = (int)MUST(openat(dirs[5], "devices.allow", O_WRONLY | O_CLOEXEC));
 	for (size_t i = 0; i < sizeof(device_rules) / sizeof(device_rules[0]); i++) {
-		put(dirs[5], "devices.allow", device_rules[i]);
+		MUST(write(allow, device_rules[i], strlen(device_rules[i])));
 	}
+	close(allow);
 	return (int)(sizeof(v1) / sizeof(v1[0]));
 }
 
@@ -124,8 +127,7 @@ static void mount_at(int at, const char *type, unsigned attributes, const char *
 	MUST(syscall(SYS_fsconfig, fs, 6, NULL, NULL, 0));
 	mnt = (int)MUST(syscall(SYS_fsmount, fs, 1, attributes));
 	MUST(syscall(SYS_move_mount, mnt, "", at, "", 4 | 0x40));
-	close(fs);
-	close(mnt);
+	/* Nothing is closed on the child's side: exec does it at once. */
 }
 
 static int inside(const char *path)
@@ -136,23 +138,20 @@ static int inside(const char *path)
 static void protect(const char *path, bool mask)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
-	int tree = (int)syscall(SYS_open_tree, AT_FDCWD, mask ? "/dev/null" : path, 1 | O_CLOEXEC);
-	struct stat st;
+	int at = open(path, O_PATH | O_CLOEXEC), tree;
 
-	if (stat(path, &st) < 0) {
-		close(tree);
+	if (at < 0) {
 		return;
 	}
-	if (mask && S_ISDIR(st.st_mode)) {
-		close(tree);
-		mount_at(inside(path), "tmpfs", MOUNT_ATTR_RDONLY, NULL);
-		return;
-	}
+	tree = (int)MUST(
+		syscall(SYS_open_tree, AT_FDCWD, mask ? "/dev/null" : path, 1 | O_CLOEXEC));
 	if (!mask) {
 		MUST(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	}
-	MUST(syscall(SYS_move_mount, tree, "", AT_FDCWD, path, 4));
-	close(tree);
+	if (syscall(SYS_move_mount, tree, "", at, "", 4 | 0x40) < 0) {
+		/* A folder cannot be covered by a device: an empty file system does it. */
+		mount_at(at, "tmpfs", MOUNT_ATTR_RDONLY, NULL);
+	}
 }
 
 static void devices_make(void)
@@ -176,7 +175,6 @@ static void devices_make(void)
 	MUST(mkdirat(dev, "pts", 0755));
 	MUST(mkdirat(dev, "shm", 0755));
 	MUST(mkdirat(dev, "mqueue", 0755));
-	close(dev);
 }
 
 static _Noreturn void child(const char *lower, const char *upper, const char *program,
