@@ -146,8 +146,25 @@ void oci_config_init(struct oci_config *config);
 int oci_config_parse(
 	const json_t *json, struct arena *arena, struct oci_config *config, struct error *err);
 
-/* The configuration as JSON (new reference). parse(print(c)) equals c. */
+/*
+ * Reads a config.json of at most OCI_CONFIG_LIMIT bytes below the folder @dir. Takes the whole range
+ * of 64-bit unsigned numbers (rlimits), which jansson alone refuses. As oci_config_parse() else.
+ */
+#define OCI_CONFIG_LIMIT ((size_t)4 << 20)
+int oci_config_load(int dir, const char *path, struct arena *arena, struct oci_config *config,
+	struct error *err);
+/* The same for bytes in memory; @what names them in messages. */
+int oci_config_parse_text(const char *text, size_t size, const char *what, struct arena *arena,
+	struct oci_config *config, struct error *err);
+
+/*
+ * The configuration as JSON (new reference). parse(print(c)) equals c. A limit above INT64_MAX
+ * stands as the negative number of the same 64 bits (unlimited: -1), which parse takes; write a
+ * file for other runtimes with oci_config_print_text().
+ */
 json_t *oci_config_print(const struct oci_config *config);
+/* Compact text with limits as unsigned numbers. The caller's (free). */
+char *oci_config_print_text(const struct oci_config *config);
 
 /* Releases what is not in the arena. */
 void oci_config_finish(struct oci_config *config);
