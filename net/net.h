@@ -26,6 +26,10 @@ struct net_ipv4 { /* host byte order */
 int net_ipv4_parse(const char *text, struct net_ipv4 *ip);
 #define NET_IPV4_SIZE 20
 void net_ipv4_print(struct net_ipv4 ip, bool with_prefix, char out[NET_IPV4_SIZE]);
+/* The network mask of a prefix length, host byte order. */
+uint32_t net_ipv4_mask(uint8_t prefix);
+/* Whether the two blocks share an address. */
+bool net_ipv4_overlap(struct net_ipv4 a, struct net_ipv4 b);
 
 /* The netlink sockets of this process: route and netfilter. One per supervisor. */
 struct net;

@@ -30,7 +30,10 @@ typedef const char *resolver_reverse_fn(void *owner, void *client_owner, uint32_
 
 struct resolver *resolver_create(
 	struct loop *loop, resolver_lookup_fn *lookup, resolver_reverse_fn *reverse, void *owner);
+/* Drops every client; the sockets of the containers stay open (they are the caller's). */
 void resolver_destroy(struct resolver *resolver);
+/* Reads the upstream servers from another file than /etc/resolv.conf (the text is copied). */
+void resolver_host_conf(struct resolver *resolver, const char *path);
 
 /*
  * Makes the UDP and TCP sockets inside @ns_fd on random ports of 127.0.0.11 and the nft rule there
