@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "init/machine.h"
 #include "specs/compose.h"
+#include "specs/diagnostics.h"
 #include "specs/oci_config.h"
 
 #define PLAN_VERSION      1
@@ -47,6 +48,7 @@ struct plan_volume_mount {
 struct plan_endpoint {
 	const char *network; /* full name */
 	const char **aliases; /* NULL-terminated or NULL; the service name is not repeated here */
+	size_t alias_count;
 	const char *ipv4_address, *mac_address;
 };
 
@@ -64,6 +66,12 @@ struct plan_dependency {
 	bool required, restart;
 };
 
+enum plan_seccomp {
+	PLAN_SECCOMP_DEFAULT, /* docker's: seccomp_default() with the bounding set */
+	PLAN_SECCOMP_UNCONFINED,
+	PLAN_SECCOMP_CUSTOM /* config.seccomp holds it */
+};
+
 struct plan_container {
 	struct arena arena;
 	const char *name; /* "<project>-<service>-<n>" or container_name */
@@ -73,11 +81,18 @@ struct plan_container {
 	const char *image, *image_id;
 	const char *hash; /* of everything that asks for a recreate when it changes */
 	struct oci_config config; /* without root, hostname (unless given) and what settle() adds */
-	const char **lower; /* image layers, topmost first */
+	enum plan_seccomp seccomp;
+	const char **lower; /* image layers, topmost first; NULL-terminated */
+	size_t lower_count;
 	const char *user; /* as the file or the image says; resolved in the rootfs */
 	const gid_t *extra_gids;
 	size_t extra_gid_count;
 	bool init;
+	bool stdin_open; /* standard input is a pipe that nobody closes, not /dev/null */
+	bool privileged; /* sessions get every capability and no seccomp policy either */
+	/* Host folders that bind mounts need; those missing are made at creation (root, 0755). */
+	const char **bind_folders;
+	size_t bind_folder_count;
 	struct plan_volume_mount *volumes;
 	size_t volume_count;
 	struct plan_endpoint *endpoints;
@@ -86,12 +101,18 @@ struct plan_container {
 	struct plan_port *ports;
 	size_t port_count;
 	const char **expose; /* "5432/tcp", image and file; NULL-terminated or NULL */
+	size_t expose_count;
 	const char **
 		extra_hosts; /* "ip\tname", "host-gateway" as ip allowed; NULL-terminated or NULL */
+	size_t extra_host_count;
+	/* For resolv.conf and the resolver's upstreams; empty: the host's. */
+	const char **dns, **dns_search, **dns_options;
+	size_t dns_count, dns_search_count, dns_option_count;
 	struct plan_dependency *depends_on;
 	size_t depends_count;
 	struct unit_policy policy; /* its `service` index is the supervisor's */
 	const char **health_test; /* argv of the check (CMD-SHELL already wrapped); NULL: none */
+	size_t health_test_count;
 	int64_t log_max_size; /* bytes; 0: no rotation */
 	uint32_t log_max_file; /* files kept; at least 1 */
 	struct compose_pairs labels;
@@ -105,6 +126,7 @@ struct plan {
 	struct arena arena;
 	const char *project, *directory;
 	const char **config_files; /* NULL-terminated */
+	size_t config_file_count;
 	struct plan_network *networks;
 	size_t network_count;
 	struct plan_volume *volumes;
