@@ -37,3 +37,22 @@ uint64_t hash_u64(const void *data, size_t size)
 	hash_add(&hash, data, size);
 	return (uint64_t)(hash.state >> 64) ^ (uint64_t)hash.state;
 }
+
+uint64_t hash_quick(const void *data, size_t size)
+{
+	const unsigned char *p = data;
+	uint64_t state = 0xcbf29ce484222325 ^ size;
+
+	while (size > 0) {
+		uint64_t word = 0;
+		size_t step = size < sizeof(word) ? size : sizeof(word);
+
+		memcpy(&word, p, step);
+		/* A multiplication carries upwards only: the shift brings high bits back down. */
+		state = (state ^ word) * 0x9e3779b97f4a7c15;
+		state ^= state >> 29;
+		p += step;
+		size -= step;
+	}
+	return state;
+}

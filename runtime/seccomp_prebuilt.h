@@ -1,5 +1,5 @@
-/* What tools/gen_seccomp.c makes at build time: docker's default policy for DOCKER_DEFAULT_CAPS on
- * kernel 4.8 or newer and the architecture of the build. */
+/* What tools/gen_seccomp.c makes at build time: docker's default policy for DOCKER_DEFAULT_CAPS, the
+ * newest kernel that the policy knows (docker_seccomp_kernel()) and the build's architecture. */
 #ifndef WHERRY_RUNTIME_SECCOMP_PREBUILT_H
 #define WHERRY_RUNTIME_SECCOMP_PREBUILT_H
 

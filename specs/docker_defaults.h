@@ -42,5 +42,9 @@ extern const size_t docker_device_rule_count;
  * @kernel_version as KERNEL_VERSION(major, minor, 0).
  */
 json_t *docker_seccomp(uint64_t bounding, unsigned kernel_version);
+/* What the policy depends on: the capabilities that any rule looks at, and the newest kernel
+ * version at which it changes. Equal in these means an equal policy. */
+uint64_t docker_seccomp_capabilities(void);
+unsigned docker_seccomp_kernel(void);
 
 #endif

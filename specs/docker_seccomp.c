@@ -209,3 +209,23 @@ json_t *docker_seccomp(uint64_t bounding, unsigned kernel_version)
 	json_put(policy, "syscalls", syscalls);
 	return policy;
 }
+
+uint64_t docker_seccomp_capabilities(void)
+{
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		mask |= rules[i].capabilities | rules[i].without;
+	}
+	return mask;
+}
+
+unsigned docker_seccomp_kernel(void)
+{
+	unsigned newest = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
+		newest = rules[i].kernel > newest ? rules[i].kernel : newest;
+	}
+	return newest;
+}

@@ -112,8 +112,8 @@ static int lookup(const struct named *table, const char *name, const char *what,
 			return 0;
 		}
 	}
-	return error_say(e, EINVAL, "linux.seccomp: %s \"%s\" is unknown or not supported", what,
-		name ? name : "");
+	return error_say(
+		e, EINVAL, "%s \"%s\" is unknown or not supported", what, name ? name : "");
 }
 
 /* "action" with its errno, as libseccomp and the kernel write it (they are the same value). */
@@ -129,12 +129,12 @@ static int read_action(
 	if (json_is_integer(number)) {
 		data = json_integer_value(number);
 	} else if (number && !json_is_null(number)) {
-		return error_say(err, EINVAL, "linux.seccomp: errnoRet is not an integer");
+		return error_say(err, EINVAL, "errnoRet is not an integer");
 	}
 	if (*action == SCMP_ACT_ERRNO(0) || *action == SCMP_ACT_TRACE(0)) {
 		if (data < 0 || data > (*action == SCMP_ACT_ERRNO(0) ? 4095 : 65535)) {
-			return error_say(err, ERANGE,
-				"linux.seccomp: errnoRet %lld is out of range", (long long)data);
+			return error_say(
+				err, ERANGE, "errnoRet %lld is out of range", (long long)data);
 		}
 		*action |= (uint32_t)data;
 	}
@@ -146,7 +146,7 @@ static int add_architecture(struct compiler *c, uint32_t token)
 	int r = seccomp_arch_add(c->context, token);
 
 	if (r < 0 && r != -EEXIST) {
-		return error_set(c->err, r, "linux.seccomp: add an architecture");
+		return error_set(c->err, r, "add an architecture");
 	}
 	for (size_t i = 0; i < c->architecture_count; i++) {
 		if (c->architectures[i] == token) {
@@ -154,7 +154,7 @@ static int add_architecture(struct compiler *c, uint32_t token)
 		}
 	}
 	if (c->architecture_count == MAX_ARCHITECTURES) {
-		return error_say(c->err, E2BIG, "linux.seccomp.architectures: too many");
+		return error_say(c->err, E2BIG, "architectures: too many");
 	}
 	c->newest[c->architecture_count] = -1;
 	c->architectures[c->architecture_count++] = token;
@@ -180,7 +180,7 @@ static int add_architectures(struct compiler *c, const json_t *list)
 		}
 		if (!token) {
 			return error_say(c->err, EINVAL,
-				"linux.seccomp.architectures[%zu]: unknown architecture \"%s\"", i,
+				"architectures[%zu]: unknown architecture \"%s\"", i,
 				name ? name : "");
 		}
 		r = add_architecture(c, token);
@@ -213,7 +213,7 @@ static int add_newer(struct compiler *c, const char *name, uint32_t action, bool
 	}
 	if (conditional) {
 		return error_say(c->err, EOPNOTSUPP,
-			"linux.seccomp: %s is newer than the installed libseccomp; rules on its "
+			"%s is newer than the installed libseccomp; rules on its "
 			"arguments are not supported",
 			name);
 	}
@@ -221,12 +221,12 @@ static int add_newer(struct compiler *c, const char *name, uint32_t action, bool
 		if (c->newer[i].number == newer_calls[n].number) {
 			return c->newer[i].action == action
 				       ? 0
-				       : error_say(c->err, EEXIST,
-						 "linux.seccomp: two rules for %s disagree", name);
+				       : error_say(
+						 c->err, EEXIST, "two rules for %s disagree", name);
 		}
 	}
 	if (c->newer_count == MAX_NEWER) {
-		return error_say(c->err, E2BIG, "linux.seccomp: too many rules by number");
+		return error_say(c->err, E2BIG, "too many rules by number");
 	}
 	c->newer[c->newer_count++] = (struct newer_call){ .number = newer_calls[n].number,
 		.x86_64_only = newer_calls[n].x86_64_only,
@@ -246,7 +246,7 @@ static int read_arguments(
 {
 	*count = (unsigned)json_array_size(list);
 	if (json_array_size(list) > MAX_ARGUMENTS) {
-		return error_say(c->err, E2BIG, "linux.seccomp: more than six argument conditions");
+		return error_say(c->err, E2BIG, "more than six argument conditions");
 	}
 	for (unsigned i = 0; i < *count; i++) {
 		const json_t *item = json_array_get(list, i);
@@ -262,7 +262,7 @@ static int read_arguments(
 		if (index < 0 || index >= MAX_ARGUMENTS || !json_is_integer(value) ||
 			(two && !json_is_integer(two) && !json_is_null(two))) {
 			return error_say(c->err, EINVAL,
-				"linux.seccomp: an argument condition needs index 0 to 5 and an "
+				"an argument condition needs index 0 to 5 and an "
 				"integer value");
 		}
 		args[i] = (struct scmp_arg_cmp){ .arg = (unsigned)index,
@@ -302,7 +302,7 @@ static int add_call(struct compiler *c, const char *name, uint32_t action,
 	} else {
 		r = seccomp_rule_add_array(c->context, action, number, count, args);
 	}
-	return r < 0 ? error_set(c->err, r, "linux.seccomp: rule for %s", name) : 0;
+	return r < 0 ? error_set(c->err, r, "rule for %s", name) : 0;
 }
 
 static int add_rule(struct compiler *c, const json_t *rule, size_t index)
@@ -315,7 +315,7 @@ static int add_rule(struct compiler *c, const json_t *rule, size_t index)
 		&action, c->err);
 
 	if (r == 0 && json_array_size(names) == 0) {
-		r = error_say(c->err, EINVAL, "linux.seccomp: names are missing");
+		r = error_say(c->err, EINVAL, "names are missing");
 	}
 	if (r == 0) {
 		r = read_arguments(c, json_object_get(rule, "args"), args, &count);
@@ -324,7 +324,7 @@ static int add_rule(struct compiler *c, const json_t *rule, size_t index)
 		const char *name = json_string_value(json_array_get(names, i));
 
 		if (!name) {
-			r = error_say(c->err, EINVAL, "linux.seccomp: a name is not a string");
+			r = error_say(c->err, EINVAL, "a name is not a string");
 		} else if (action == c->default_action) {
 			/* The library refuses a rule that changes nothing; but the policy knows it. */
 			note_newest(c, name);
@@ -332,7 +332,7 @@ static int add_rule(struct compiler *c, const json_t *rule, size_t index)
 			r = add_call(c, name, action, args, count);
 		}
 	}
-	return r < 0 ? error_prefix(c->err, "linux.seccomp.syscalls[%zu]", index) : 0;
+	return r < 0 ? error_prefix(c->err, "syscalls[%zu]", index) : 0;
 }
 
 static int read_flags(const json_t *list, unsigned *flags, struct error *err)
@@ -446,20 +446,20 @@ static int export(struct compiler *c, struct seccomp_bpf *out)
 		r = sys_fstat(fd, &st);
 	}
 	if (r < 0) {
-		return error_set(c->err, r, "linux.seccomp: build the program");
+		return error_set(c->err, r, "build the program");
 	}
 	emit_prologue(prologue, c);
 	head = prologue->length * sizeof(*filter);
 	size = head + (size_t)st.st_size;
 	if (size / sizeof(*filter) > BPF_MAXINSNS) {
 		return error_say(c->err, E2BIG,
-			"linux.seccomp: the policy needs %zu instructions, the kernel takes %d",
+			"the policy needs %zu instructions, the kernel takes %d",
 			size / sizeof(*filter), BPF_MAXINSNS);
 	}
 	filter = xcalloc(1, size);
 	memcpy(filter, prologue->code, head);
 	if (pread(fd, (char *)filter + head, size - head, 0) != (ssize_t)(size - head)) {
-		return error_say(c->err, EIO, "linux.seccomp: the built program is torn");
+		return error_say(c->err, EIO, "the built program is torn");
 	}
 	out->length = (unsigned short)(size / sizeof(*filter));
 	out->filter = take_ptr(filter);
@@ -474,7 +474,7 @@ static int compile(struct compiler *c, const json_t *policy, struct seccomp_bpf 
 	int r = seccomp_attr_set(c->context, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 
 	if (r < 0) {
-		return error_set(c->err, r, "linux.seccomp: set up libseccomp");
+		return error_set(c->err, r, "set up libseccomp");
 	}
 	r = add_architectures(c, json_object_get(policy, "architectures"));
 	json_array_foreach(syscalls, i, rule)
@@ -487,31 +487,39 @@ static int compile(struct compiler *c, const json_t *policy, struct seccomp_bpf 
 	return r < 0 ? r : export(c, out);
 }
 
-int seccomp_bpf_compile(const json_t *policy, struct seccomp_bpf *out, struct error *err)
+static int compile_with_context(struct compiler *c, const json_t *policy, struct seccomp_bpf *out)
 {
-	struct compiler c = { .err = err };
-	const char *listener = json_text(policy, "listenerPath", "");
 	int r;
 
-	*out = (struct seccomp_bpf){ 0 };
-	if (*listener) {
-		return error_say(err, EOPNOTSUPP, "linux.seccomp.listenerPath is not supported");
+	if (*json_text(policy, "listenerPath", "")) {
+		return error_say(c->err, EOPNOTSUPP, "listenerPath is not supported");
 	}
-	r = read_flags(json_object_get(policy, "flags"), &out->flags, err);
+	r = read_flags(json_object_get(policy, "flags"), &out->flags, c->err);
 	if (r == 0) {
 		r = read_action(json_object_get(policy, "defaultAction"),
-			json_object_get(policy, "defaultErrnoRet"), &c.default_action, err);
+			json_object_get(policy, "defaultErrnoRet"), &c->default_action, c->err);
 	}
 	if (r < 0) {
 		return r;
 	}
-	c.context = seccomp_init(c.default_action);
-	if (!c.context) {
-		return error_say(err, ENOMEM, "linux.seccomp: libseccomp cannot be set up");
+	c->context = seccomp_init(c->default_action);
+	if (!c->context) {
+		return error_say(c->err, ENOMEM, "libseccomp cannot be set up");
 	}
-	r = compile(&c, policy, out);
-	seccomp_release(c.context);
+	r = compile(c, policy, out);
+	seccomp_release(c->context);
 	return r;
+}
+
+int seccomp_bpf_compile(const json_t *policy, struct seccomp_bpf *out, struct error *err)
+{
+	struct error none;
+	struct compiler c = { .err = err ? err : &none };
+	int r;
+
+	*out = (struct seccomp_bpf){ 0 };
+	r = compile_with_context(&c, policy, out);
+	return r < 0 ? error_prefix(c.err, "linux.seccomp") : 0;
 }
 
 /* Whether the jumps of @instruction at @index stay inside @length. */

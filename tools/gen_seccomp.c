@@ -2,17 +2,14 @@
  * Prints docker's default seccomp policy for the default capability set as C source, so that the
  * common case costs nothing at run time. Runs at build time, on the build machine.
  */
-#include <linux/version.h>
-
 #include "base/json.h"
 #include "specs/docker_defaults.h"
 #include "specs/seccomp_bpf.h"
 
 int main(void)
 {
-	/* 4.8 is the last kernel version at which the policy changes. */
 	_cleanup_json_ json_t *policy =
-		docker_seccomp(DOCKER_DEFAULT_CAPS, KERNEL_VERSION(4, 8, 0));
+		docker_seccomp(DOCKER_DEFAULT_CAPS, docker_seccomp_kernel());
 	struct error err = ERROR_INIT;
 	struct seccomp_bpf program;
 
