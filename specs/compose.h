@@ -238,6 +238,7 @@ struct compose_project {
 	struct compose_pairs variables; /* project environment as used for interpolation */
 	enum tristate eager_health; /* top-level x-wherry.eager_health */
 	const struct yaml_node *tree; /* the normalised tree, for `config` */
+	bool no_interpolate; /* as the options said: `$` is printed as it is */
 };
 
 struct compose_options {
