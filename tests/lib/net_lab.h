@@ -1,15 +1,37 @@
-#include "net_lab.h"
+/*
+ * A small Internet for tests. The test itself stands in a fresh network namespace that plays the
+ * host, beside it one that plays the outside, and containers as the product makes them. All in this
+ * header, so that only the tests that want it need net/ behind it.
+ */
+#ifndef WHERRY_TESTS_LIB_NET_LAB_H
+#define WHERRY_TESTS_LIB_NET_LAB_H
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "base/fd.h"
 #include "base/file.h"
 #include "net/link.h"
+#include "net/net.h"
+
+#define LAB         static __attribute__((unused))
+
+#define LAB_HOST    0xc6336401 /* 198.51.100.1, the host's outer address */
+#define LAB_OUTSIDE 0xc6336402 /* 198.51.100.2 */
+#define LAB_LOCAL   0x7f000001
+
+struct lab {
+	struct net *net;
+	int outside; /* namespace, default route through the host */
+	int c1, c2; /* 10.89.0.2 and .3 on bridge "whb1" */
+	int other; /* 10.90.0.2 on bridge "whb2" */
+};
 
 #define PATIENCE_MS 3000 /* for what has to come */
 #define DEADLINE_MS 250 /* for what must not come */
@@ -25,7 +47,8 @@
 		}                                                                                  \
 	} while (0)
 
-void lab_enter(void)
+/* Moves the process into a namespace of its own, with lo up. */
+LAB void lab_enter(void)
 {
 	struct netlink nl;
 
@@ -35,7 +58,7 @@ void lab_enter(void)
 	netlink_close(&nl);
 }
 
-static void attach(struct lab *lab, int *ns, const char *bridge, const char *port, uint32_t address)
+LAB void attach(struct lab *lab, int *ns, const char *bridge, const char *port, uint32_t address)
 {
 	struct net_attachment a = { .bridge = bridge,
 		.host_interface = port,
@@ -47,7 +70,7 @@ static void attach(struct lab *lab, int *ns, const char *bridge, const char *por
 	MUST(net_attach(lab->net, *ns, &a, err));
 }
 
-static void connect_outside(struct lab *lab)
+LAB void connect_outside(struct lab *lab)
 {
 	struct link_veth veth = { .name = "uplink",
 		.peer_name = "eth0",
@@ -69,7 +92,8 @@ static void connect_outside(struct lab *lab)
 	netlink_close(&nl);
 }
 
-void lab_build(struct lab *lab)
+/* Host, outside link, two bridges, three containers. */
+LAB void lab_build(struct lab *lab)
 {
 	struct net_ipv4 first = { 0x0a590001, 24 }, second = { 0x0a5a0001, 24 };
 
@@ -84,7 +108,7 @@ void lab_build(struct lab *lab)
 	MUST(file_put_at(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", "1"));
 }
 
-void lab_destroy(struct lab *lab)
+LAB void lab_destroy(struct lab *lab)
 {
 	fd_close(&lab->outside);
 	fd_close(&lab->c1);
@@ -98,7 +122,7 @@ struct open_socket {
 	int fd;
 };
 
-static int open_here(void *data)
+LAB int open_here(void *data)
 {
 	struct open_socket *o = data;
 
@@ -106,7 +130,7 @@ static int open_here(void *data)
 	return o->fd < 0 ? -errno : 0;
 }
 
-static int socket_in(int ns, uint8_t protocol)
+LAB int socket_in(int ns, uint8_t protocol)
 {
 	struct open_socket o = { .type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM };
 
@@ -114,14 +138,15 @@ static int socket_in(int ns, uint8_t protocol)
 	return o.fd;
 }
 
-static struct sockaddr_in make_address(uint32_t address, uint16_t port)
+LAB struct sockaddr_in make_address(uint32_t address, uint16_t port)
 {
 	return (struct sockaddr_in){
 		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)
 	};
 }
 
-int lab_serve(int ns, uint8_t protocol, uint32_t address, uint16_t port)
+/* A listening (or bound, for UDP) socket in the namespace @ns (-1: the host). */
+LAB int lab_serve(int ns, uint8_t protocol, uint32_t address, uint16_t port)
 {
 	struct sockaddr_in at = make_address(address, port);
 	int fd = socket_in(ns, protocol), on = 1;
@@ -134,7 +159,7 @@ int lab_serve(int ns, uint8_t protocol, uint32_t address, uint16_t port)
 	return fd;
 }
 
-static int wait_for(int fd, short events, int ms)
+LAB int wait_for(int fd, short events, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
@@ -142,7 +167,7 @@ static int wait_for(int fd, short events, int ms)
 }
 
 /* The answer that a client waits for: "pong" from the address that it asked. */
-static int read_pong(int client)
+LAB int read_pong(int client)
 {
 	char text[8];
 	ssize_t n;
@@ -154,7 +179,7 @@ static int read_pong(int client)
 	return n == 4 && memcmp(text, "pong", 4) == 0 ? 0 : -EBADMSG;
 }
 
-static int try_tcp(int client, int server, uint32_t *seen)
+LAB int try_tcp(int client, int server, uint32_t *seen)
 {
 	struct sockaddr_in from;
 	socklen_t size = sizeof(from);
@@ -178,7 +203,7 @@ static int try_tcp(int client, int server, uint32_t *seen)
 	return read_pong(client);
 }
 
-static int try_udp(int client, int server, uint32_t *seen)
+LAB int try_udp(int client, int server, uint32_t *seen)
 {
 	struct sockaddr_in from;
 	socklen_t size = sizeof(from);
@@ -200,7 +225,12 @@ static int try_udp(int client, int server, uint32_t *seen)
 	return read_pong(client);
 }
 
-int lab_try(int ns, uint8_t protocol, uint32_t address, uint16_t port, int server, uint32_t *seen)
+/*
+ * Sends a request from @ns and has @server answer it. Returns 0 with *@seen the client's address
+ * as the server saw it, or a negative errno (-ETIMEDOUT where nothing came through).
+ */
+LAB int lab_try(
+	int ns, uint8_t protocol, uint32_t address, uint16_t port, int server, uint32_t *seen)
 {
 	struct sockaddr_in to = make_address(address, port);
 	_cleanup_fd_ int client = socket_in(ns, protocol);
@@ -213,7 +243,8 @@ int lab_try(int ns, uint8_t protocol, uint32_t address, uint16_t port, int serve
 		client, server, seen ? seen : &ignored);
 }
 
-char *lab_output(const char *const argv[])
+/* What a program prints. The caller's (free). */
+LAB char *lab_output(const char *const argv[])
 {
 	int pipe_fds[2], status;
 	char *text = NULL;
@@ -239,7 +270,8 @@ char *lab_output(const char *const argv[])
 	return text;
 }
 
-char *lab_snapshot(void)
+/* Interfaces, routes, packet rules and forwarding as text, for before and after. */
+LAB char *lab_snapshot(void)
 {
 	static const char *const commands[][6] = {
 		{ "ip", "-o", "link", NULL },
@@ -257,3 +289,5 @@ char *lab_snapshot(void)
 	}
 	return str_take(&all);
 }
+
+#endif
