@@ -565,6 +565,18 @@ static int verb_tty(int count, char **words)
 	return 0;
 }
 
+/* stamp: prints CLOCK_MONOTONIC in microseconds */
+static int verb_stamp(int count, char **words)
+{
+	struct timespec t;
+
+	(void)count;
+	(void)words;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	printf("stamp %lld\n", (long long)t.tv_sec * 1000000 + t.tv_nsec / 1000);
+	return fflush(stdout);
+}
+
 /* kill-self SIGNAL */
 static int verb_kill_self(int count, char **words)
 {
@@ -635,6 +647,7 @@ static const struct {
 	{ "serve", verb_serve, 0 },
 	{ "sleep-ms", verb_sleep_ms, 1 },
 	{ "spawn-orphans", verb_spawn_orphans, 1 },
+	{ "stamp", verb_stamp, 0 },
 	{ "stat", verb_stat, 1 },
 	{ "stderr", verb_stderr, 0 },
 	{ "tcp-server", verb_tcp_server, 1 },
