@@ -25,9 +25,20 @@ struct image_config {
 	const char **diff_ids; /* rootfs.diff_ids, lowest layer first; NULL-terminated */
 };
 
+/* An image holds at most this many layers: what one overlay mount takes (measured on Linux 6.18). */
+#define IMAGE_LAYERS_MAX 500
+
+/*
+ * Reads the document @json; every text is copied into @arena, so @json may go. Members that the
+ * specification lets be null or absent are NULL or 0. Returns 0, or -EBADMSG with @err naming the
+ * member that has the wrong type or form.
+ */
 int image_config_parse(
 	const json_t *json, struct arena *arena, struct image_config *config, struct error *err);
-/* New reference. */
+/* The document again, with the members that are set. New reference. */
 json_t *image_config_print(const struct image_config *config);
+
+/* Whether @text is "sha256:" and 64 lower-case hexadecimal digits: safe as part of a path. */
+bool image_digest_valid(const char *text);
 
 #endif
