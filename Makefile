@@ -122,6 +122,11 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call obj,$(UNIT_HELP)) $(LIB)
 $(SIM_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/sim/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
+# Units of the command line link its objects, all but main.
+$(BUILD)/tests/test_cli_%: $(BUILD)/obj/tests/unit/test_cli_%.o $(call obj,$(filter-out cli/main.c,$(CLI_SRC))) \
+		$(LIB) $(BUILD)/obj/gen/pid1_blob.o
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
 # Units of the image tool's own code link it (and its libraries) too.
 $(BUILD)/tests/test_image_%: $(BUILD)/obj/tests/unit/test_image_%.o $(call obj,$(filter-out %/main.c,$(IMAGE_SRC))) $(LIB)
 	@mkdir -p $(@D)
