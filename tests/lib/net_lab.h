@@ -130,7 +130,7 @@ LAB int open_here(void *data)
 	return o->fd < 0 ? -errno : 0;
 }
 
-LAB int socket_in(int ns, uint8_t protocol)
+LAB int lab_socket(int ns, uint8_t protocol)
 {
 	struct open_socket o = { .type = protocol == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM };
 
@@ -138,7 +138,7 @@ LAB int socket_in(int ns, uint8_t protocol)
 	return o.fd;
 }
 
-LAB struct sockaddr_in make_address(uint32_t address, uint16_t port)
+LAB struct sockaddr_in lab_address(uint32_t address, uint16_t port)
 {
 	return (struct sockaddr_in){
 		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(address)
@@ -148,8 +148,8 @@ LAB struct sockaddr_in make_address(uint32_t address, uint16_t port)
 /* A listening (or bound, for UDP) socket in the namespace @ns (-1: the host). */
 LAB int lab_serve(int ns, uint8_t protocol, uint32_t address, uint16_t port)
 {
-	struct sockaddr_in at = make_address(address, port);
-	int fd = socket_in(ns, protocol), on = 1;
+	struct sockaddr_in at = lab_address(address, port);
+	int fd = lab_socket(ns, protocol), on = 1;
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	MUST(bind(fd, (struct sockaddr *)&at, sizeof(at)));
@@ -232,8 +232,8 @@ LAB int try_udp(int client, int server, uint32_t *seen)
 LAB int lab_try(
 	int ns, uint8_t protocol, uint32_t address, uint16_t port, int server, uint32_t *seen)
 {
-	struct sockaddr_in to = make_address(address, port);
-	_cleanup_fd_ int client = socket_in(ns, protocol);
+	struct sockaddr_in to = lab_address(address, port);
+	_cleanup_fd_ int client = lab_socket(ns, protocol);
 	uint32_t ignored;
 
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS) {
