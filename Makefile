@@ -47,6 +47,7 @@ endif
 LIB_SRC    := $(wildcard base/*.c specs/*.c runtime/*.c net/*.c rootfs-tools/*.c init/*.c)
 CLI_SRC    := $(wildcard cli/*.c)
 OCI_SRC    := $(wildcard cli/oci/*.c)
+OCI_SHARED := cli/options.c cli/tty.c
 IMAGE_SRC  := $(wildcard rootfs-tools/image/*.c)
 UNIT_SRC   := $(wildcard tests/unit/test_*.c)
 UNIT_HELP  := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
@@ -95,8 +96,9 @@ $(BUILD)/obj/gen/seccomp_default.o: $(BUILD)/gen/seccomp_default.c
 
 $(BUILD)/wherry: $(call obj,$(CLI_SRC)) $(LIB)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) -o $@
-$(BUILD)/wherry-oci: $(call obj,$(OCI_SRC)) $(LIB)
-	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) -o $@
+# Run once for each container: static, because loading shared libraries would be a good part of it.
+$(BUILD)/wherry-oci: $(call obj,$(OCI_SRC) $(OCI_SHARED)) $(LIB)
+	$(CC) $(ALL_LDFLAGS) $(if $(SANITIZE),,-static) $^ $(shell pkg-config --static --libs $(CORE_PKGS)) -o $@
 $(BUILD)/wherry-image: $(call obj,$(IMAGE_SRC)) $(LIB)
 	$(CC) $(filter-out -static,$(ALL_LDFLAGS)) $^ $(IMAGE_LIBS) \
 		$(shell pkg-config --libs $(CORE_PKGS)) -o $@
