@@ -472,6 +472,14 @@ static bool wants_to_run(const struct unit_state *state)
 	       state->restart_after_stop == 0;
 }
 
+/* The mark of a restart that is to be passed on becomes what the unit itself needs of it. */
+static void settle_restart(struct unit_state *state)
+{
+	bool starts_later = state->phase == UNIT_WAITING || state->phase == UNIT_STOPPING;
+
+	state->restart_after_stop = state->restart_after_stop && starts_later;
+}
+
 /*
  * `depends_on.X.restart`: what depends on a unit that was just told to restart is told as well,
  * and so on along the chain. Each unit is marked (2) and passed on (1) at most once, so cycles
@@ -490,9 +498,7 @@ static void restart_dependents(const struct unit_step *root)
 			if (first ? i != root->index : state->restart_after_stop != 2) {
 				continue;
 			}
-			if (state->restart_after_stop) {
-				state->restart_after_stop = 1;
-			}
+			settle_restart(state);
 			for (size_t j = 0; j < machine->dependency_count; j++) {
 				const struct unit_dependency *d = &machine->dependencies[j];
 				struct machine_event event = { .type = EVENT_RESTART,
@@ -566,9 +572,7 @@ void machine_adopt(struct machine *machine, int64_t now_us, struct machine_actio
 		struct unit_step step = step_of(machine, (uint32_t)i, NULL, now_us, out, &dirty);
 
 		/* A restart that was not passed on is complete as it stands. */
-		if (step.state->restart_after_stop) {
-			step.state->restart_after_stop = 1;
-		}
+		settle_restart(step.state);
 		adopt(&step);
 	}
 	advance_all(machine, now_us, out, true);

@@ -94,7 +94,9 @@ void unit_begin_start(const struct unit_step *step)
 
 	state->phase = UNIT_STARTING;
 	state->life++;
-	state->restart_after_stop = 0;
+	if (state->restart_after_stop == 1) {
+		state->restart_after_stop = 0; /* 2 is for restart_dependents() to see */
+	}
 	state->killed = 0;
 	state->signalled = 0;
 	state->unkillable = 0;
