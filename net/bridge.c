@@ -52,6 +52,21 @@ static int check_name(const char *name, struct error *err)
 	return 0;
 }
 
+/*
+ * A bridge and its ports form a group of interfaces, whose number is what its name "wh12345678"
+ * says: the kernel removes a group in about the time of one of its members. 0: has none.
+ */
+static uint32_t bridge_group(const char *name)
+{
+	unsigned group;
+
+	if (strlen(name) != 10 || strncmp(name, "wh", 2) != 0 ||
+		strspn(name + 2, "0123456789abcdef") != 8 || sscanf(name + 2, "%8x", &group) != 1) {
+		return 0;
+	}
+	return group;
+}
+
 static int set_sysctl(const char *family, const char *interface, const char *key, const char *value)
 {
 	char path[128];
@@ -140,7 +155,7 @@ int net_bridge_create(struct net *net, const char *name, struct net_ipv4 gateway
 		return r;
 	}
 	mac_from_address(gateway.address, mac);
-	r = link_bridge_create(nl, name, mac, outside_mtu(nl), err);
+	r = link_bridge_create(nl, name, mac, outside_mtu(nl), bridge_group(name), err);
 	made = r == 0;
 	if (r < 0 && r != -EEXIST) {
 		return r;
@@ -163,6 +178,19 @@ int net_bridge_create(struct net *net, const char *name, struct net_ipv4 gateway
 		link_remove(nl, name, NULL);
 	}
 	return r;
+}
+
+int net_bridge_remove(struct net *net, const char *name, struct error *err)
+{
+	uint32_t group = bridge_group(name);
+	struct link_info link;
+
+	/* Only if it surely is ours: the group's number is not reserved to us by anything. */
+	if (group != 0 && link_get(&net->route, name, 0, &link) == 0 && link.group == group &&
+		link_remove_group(&net->route, group, NULL) == 0) {
+		return 0;
+	}
+	return link_remove(&net->route, name, err);
 }
 
 static int make_pair(struct netlink *nl, const struct link_veth *veth, struct error *err)
@@ -202,6 +230,7 @@ static int configure_inside(int ns_fd, const struct net_attachment *a, struct er
 	if (r == 0) {
 		r = link_up(&nl, link.index, a->name, err);
 	}
+	link_settle(&nl, a->name);
 	if (r == 0 && a->gateway.address != 0) {
 		r = link_default_route(&nl, link.index, a->gateway, err);
 	}
@@ -229,6 +258,7 @@ int net_attach(struct net *net, int ns_fd, const struct net_attachment *a, struc
 	}
 	veth.bridge_index = bridge.index;
 	veth.mtu = bridge.mtu;
+	veth.group = bridge.group == bridge_group(a->bridge) ? bridge.group : 0;
 	if (memcmp(a->mac, none, sizeof(none)) == 0) {
 		mac_from_address(a->address.address, veth.peer_mac);
 	} else {
@@ -247,6 +277,10 @@ int net_attach(struct net *net, int ns_fd, const struct net_attachment *a, struc
 	}
 	if (r < 0) {
 		link_remove(nl, a->host_interface, NULL);
+		return r;
 	}
-	return r;
+	/* First the port, whose news the bridge takes its own from. */
+	link_settle(nl, a->host_interface);
+	link_settle(nl, a->bridge);
+	return 0;
 }

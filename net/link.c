@@ -25,6 +25,9 @@ static int read_link(const struct nlmsghdr *header, void *data)
 	if (a[IFLA_MTU]) {
 		info->mtu = nla_get_u32(a[IFLA_MTU]);
 	}
+	if (a[IFLA_GROUP]) {
+		info->group = nla_get_u32(a[IFLA_GROUP]);
+	}
 	if (a[IFLA_IFNAME]) {
 		nla_strlcpy(info->name, a[IFLA_IFNAME], sizeof(info->name));
 	}
@@ -66,12 +69,41 @@ int link_remove(struct netlink *nl, const char *name, struct error *err)
 	return r;
 }
 
+int link_remove_group(struct netlink *nl, uint32_t group, struct error *err)
+{
+	struct ifinfomsg link = { .ifi_family = AF_UNSPEC };
+	struct nl_msg *request;
+	struct error inner = ERROR_INIT;
+	int r;
+
+	if (group == 0) { /* where everything is that nobody grouped */
+		return error_set(err, EINVAL, "remove the default group of interfaces");
+	}
+	request = netlink_request(RTM_DELLINK, 0, &link, sizeof(link));
+	nla_put_u32(request, IFLA_GROUP, group);
+	r = netlink_call(nl, request, &inner, "remove the interfaces of group %u", group);
+	if (r == -ENODEV) {
+		return 0;
+	}
+	if (r < 0 && err) {
+		*err = inner;
+	}
+	return r;
+}
+
 int link_up(struct netlink *nl, int index, const char *name, struct error *err)
 {
 	struct ifinfomsg link = { .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 
 	return netlink_call(nl, netlink_request(RTM_NEWLINK, 0, &link, sizeof(link)), err,
 		"bring up interface %s", name);
+}
+
+void link_settle(struct netlink *nl, const char *name)
+{
+	struct link_info link;
+
+	link_get(nl, name, 0, &link);
 }
 
 int link_address_add(
@@ -111,8 +143,8 @@ int link_default_route(struct netlink *nl, int index, struct net_ipv4 gateway, s
 	return netlink_call(nl, request, err, "set the default route through %s", text);
 }
 
-int link_bridge_create(
-	struct netlink *nl, const char *name, const uint8_t mac[6], uint32_t mtu, struct error *err)
+int link_bridge_create(struct netlink *nl, const char *name, const uint8_t mac[6], uint32_t mtu,
+	uint32_t group, struct error *err)
 {
 	struct ifinfomsg link = { .ifi_family = AF_UNSPEC };
 	struct nl_msg *request =
@@ -123,6 +155,7 @@ int link_bridge_create(
 	/* An address of its own: without one a bridge changes its address with its ports. */
 	nla_put(request, IFLA_ADDRESS, 6, mac);
 	nla_put_u32(request, IFLA_MTU, mtu);
+	nla_put_u32(request, IFLA_GROUP, group);
 	info = nla_nest_start(request, IFLA_LINKINFO);
 	nla_put_string(request, IFLA_INFO_KIND, "bridge");
 	nla_nest_end(request, info);
@@ -140,6 +173,7 @@ int link_veth_create(struct netlink *nl, const struct link_veth *veth, struct er
 	nla_put_string(request, IFLA_IFNAME, veth->name);
 	nla_put_u32(request, IFLA_MASTER, (uint32_t)veth->bridge_index);
 	nla_put_u32(request, IFLA_MTU, veth->mtu);
+	nla_put_u32(request, IFLA_GROUP, veth->group);
 	info = nla_nest_start(request, IFLA_LINKINFO);
 	nla_put_string(request, IFLA_INFO_KIND, "veth");
 	data = nla_nest_start(request, IFLA_INFO_DATA);

@@ -56,6 +56,10 @@ int net_subnet_check(struct net *net, struct net_ipv4 subnet, struct error *err)
  * no IPv6 router advertisements, up. An existing interface of that name is taken over. */
 int net_bridge_create(
 	struct net *net, const char *name, struct net_ipv4 gateway, struct error *err);
+/* Removes the bridge with all its ports (net_attach) at once: about 20 ms however many there are,
+ * where net_link_remove() takes that for each. The containers' ends vanish too. A missing bridge
+ * is fine. */
+int net_bridge_remove(struct net *net, const char *name, struct error *err);
 /* Removes an interface; a missing one is fine. */
 int net_link_remove(struct net *net, const char *name, struct error *err);
 
@@ -88,7 +92,8 @@ struct net_rule_port {
  * Replaces the table "wherry-<project>" by one that isolates the bridges from each other and from
  * unpublished outside traffic, masquerades what leaves, and leads the published ports to their
  * containers from loopback, from the host's other addresses, from outside and from containers
- * (hairpin). One transaction. Also sees to it that the host forwards (net_forwarding_acquire).
+ * (hairpin). One transaction. Ports of containers on internal networks are left out. That the host
+ * forwards at all is the caller's business (net_forwarding_acquire).
  */
 int net_rules_replace(struct net *net, const char *project, const struct net_rule_bridge *bridges,
 	size_t bridge_count, const struct net_rule_port *ports, size_t port_count,
@@ -98,7 +103,8 @@ int net_rules_remove(struct net *net, const char *project, struct error *err);
 
 /*
  * net.ipv4.ip_forward: remembers in @run_dir/ip_forward what it was before the first project and
- * which projects need it; puts it back when the last one lets go.
+ * which projects need it; puts it back when the last one lets go. Both hold flock(2) on @run_dir
+ * itself for the moment: call them without such a lock.
  */
 int net_forwarding_acquire(const char *run_dir, const char *project, struct error *err);
 int net_forwarding_release(const char *run_dir, const char *project);

@@ -46,12 +46,22 @@ void nft_begin(struct nft *nft, const char *table)
 	add(nft, message(nft, NFNL_MSG_BATCH_BEGIN, AF_UNSPEC, NFNL_SUBSYS_NFTABLES, 0));
 }
 
-void nft_table_add(struct nft *nft)
+static void add_table(struct nft *nft, int flags)
 {
-	struct nl_msg *m = table_message(nft, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+	struct nl_msg *m = table_message(nft, NFT_MSG_NEWTABLE, NLM_F_CREATE | flags);
 
 	nla_put_string(m, NFTA_TABLE_NAME, nft->table);
 	add(nft, m);
+}
+
+void nft_table_add(struct nft *nft)
+{
+	add_table(nft, 0);
+}
+
+void nft_table_create(struct nft *nft)
+{
+	add_table(nft, NLM_F_EXCL);
 }
 
 void nft_table_delete(struct nft *nft)

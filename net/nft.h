@@ -34,6 +34,8 @@ struct nft_hook {
 /* Starts a batch about the IPv4 table @table. */
 void nft_begin(struct nft *nft, const char *table);
 void nft_table_add(struct nft *nft);
+/* As nft_table_add(), but the batch fails with -EEXIST if the table is there. */
+void nft_table_create(struct nft *nft);
 /* The table must exist; add it first to delete one that may be missing. */
 void nft_table_delete(struct nft *nft);
 /* @hook NULL: a chain that is only jumped to. */

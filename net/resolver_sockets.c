@@ -51,24 +51,37 @@ static void lead(struct nft *nft, uint8_t protocol, uint16_t port)
 	nft_rule_end(nft);
 }
 
-static int add_rules(uint16_t udp_port, uint16_t tcp_port, struct error *err)
+static int add_table(
+	struct netlink *nl, bool replace, uint16_t udp_port, uint16_t tcp_port, struct error *err)
 {
 	static const struct nft_hook output = { "nat", NF_INET_LOCAL_OUT, -100 };
-	struct netlink nl;
 	struct nft nft;
-	int r = netlink_open(&nl, NETLINK_NETFILTER, err);
 
-	if (r < 0) {
-		return r;
-	}
 	nft_begin(&nft, "wherry-dns");
-	nft_table_add(&nft);
-	nft_table_delete(&nft);
-	nft_table_add(&nft);
+	if (replace) {
+		nft_table_add(&nft);
+		nft_table_delete(&nft);
+	}
+	nft_table_create(&nft);
 	nft_chain_add(&nft, "output", &output);
 	lead(&nft, IPPROTO_UDP, udp_port);
 	lead(&nft, IPPROTO_TCP, tcp_port);
-	r = nft_commit(&nft, &nl, err);
+	return nft_commit(&nft, nl, err);
+}
+
+static int add_rules(uint16_t udp_port, uint16_t tcp_port, struct error *err)
+{
+	struct netlink nl;
+	int r = netlink_open(&nl, NETLINK_NETFILTER, err);
+
+	if (r == 0) {
+		/* Having deleted makes the socket's close wait for an RCU grace period, 14 ms;
+		 * so it is kept for the rare namespace that has such a table already. */
+		r = add_table(&nl, false, udp_port, tcp_port, err);
+		if (r == -EEXIST) {
+			r = add_table(&nl, true, udp_port, tcp_port, err);
+		}
+	}
 	netlink_close(&nl);
 	return r;
 }

@@ -89,6 +89,8 @@ LAB void connect_outside(struct lab *lab)
 	MUST(link_address_add(&nl, link.index, "eth0", outside, err));
 	MUST(link_up(&nl, link.index, "eth0", err));
 	MUST(link_default_route(&nl, link.index, host, err));
+	link_settle(&nl, "eth0");
+	link_settle(&lab->net->route, "uplink");
 	netlink_close(&nl);
 }
 

@@ -372,6 +372,49 @@ static void nothing_is_left_after_everything_is_removed(void **state)
 	assert_int_equal(rmdir(dir), 0);
 }
 
+static void a_bridge_goes_with_all_its_ports_and_nothing_else(void **state)
+{
+	_cleanup_free_ char *before = NULL;
+	_cleanup_free_ char *after = NULL;
+	struct net_ipv4 gateway = { 0x0a5b0001, 24 }, other = { 0x0a5c0001, 24 };
+	struct net *net;
+	int ns[20];
+
+	(void)state;
+	lab_enter();
+	assert_ok(net_open(&net, why));
+	assert_ok(net_bridge_create(net, "wh0000b002", other, why));
+	before = lab_snapshot();
+	assert_ok(net_bridge_create(net, "wh0000b001", gateway, why));
+	for (unsigned i = 0; i < ARRAY_SIZE(ns); i++) {
+		char name[16];
+		struct net_attachment a = { .bridge = "wh0000b001",
+			.host_interface = name,
+			.name = "eth0",
+			.address = { 0x0a5b0002 + i, 24 },
+			.gateway = gateway };
+
+		snprintf(name, sizeof(name), "wh%08x", 0xc000 + i);
+		assert_ok(net_ns_create(false, &ns[i], why));
+		assert_ok(net_attach(net, ns[i], &a, why));
+	}
+	assert_ok(net_bridge_remove(net, "wh0000b001", why));
+	assert_ok(net_bridge_remove(net, "wh0000b001", why));
+	after = lab_snapshot();
+	assert_string_equal(before, after);
+	/* One that a user made and called as he liked goes alone. */
+	free(lab_output((const char *const[]){
+		"ip", "link", "add", "wh00000000", "type", "bridge", NULL }));
+	assert_ok(net_bridge_remove(net, "wh00000000", why));
+	free(take_ptr(after));
+	after = lab_snapshot();
+	assert_string_equal(before, after);
+	for (unsigned i = 0; i < ARRAY_SIZE(ns); i++) {
+		close(ns[i]);
+	}
+	net_close(net);
+}
+
 static void forwarding_that_was_on_stays_on(void **state)
 {
 	char dir[] = "/tmp/test-net-XXXXXX", path[64];
@@ -685,6 +728,7 @@ int main(void)
 		LAB_TEST(another_kind_of_interface_is_not_taken_over),
 		LAB_TEST(subnets_are_picked_around_the_host),
 		cmocka_unit_test(nothing_is_left_after_everything_is_removed),
+		cmocka_unit_test(a_bridge_goes_with_all_its_ports_and_nothing_else),
 		cmocka_unit_test(forwarding_that_was_on_stays_on),
 		cmocka_unit_test(a_reserved_port_is_refused_to_others),
 		cmocka_unit_test(a_port_with_a_listener_is_not_reserved_and_the_holder_named),
