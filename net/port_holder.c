@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -10,10 +12,12 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "net/netlink.h"
 
-#define TABLE_LIMIT   (16 << 20)
-#define INODES_MAX    16
-#define TCP_LISTENING 10
+#define TABLE_LIMIT    (16 << 20)
+#define INODES_MAX     16
+#define TCP_LISTENING  10
+#define TCP_BOUND_ONLY 13 /* bound, neither listening nor connected */
 
 /* The sockets in conflict. A forked server has one socket in several processes; the first counts. */
 struct inodes {
@@ -62,6 +66,48 @@ static void scan_table(
 			found->items[found->count++] = inode;
 		}
 	}
+}
+
+struct wanted {
+	uint32_t host_ip;
+	uint16_t port;
+	struct inodes *found;
+};
+
+static int see_socket(const struct nlmsghdr *header, void *data)
+{
+	const struct inet_diag_msg *socket = nlmsg_data(header);
+	const struct wanted *w = data;
+	uint32_t address;
+
+	if (header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+		nlmsg_datalen(header) < (int)sizeof(*socket) ||
+		ntohs(socket->id.idiag_sport) != w->port || w->found->count >= INODES_MAX) {
+		return 0;
+	}
+	address = ntohl(socket->id.idiag_src[0]);
+	if (w->host_ip == 0 || address == 0 || address == w->host_ip) {
+		w->found->items[w->found->count++] = socket->idiag_inode;
+	}
+	return 0;
+}
+
+/* Another project holds its ports as we do, and procfs does not list such sockets. (Linux 6.8 and
+ * later tell; earlier ones answer with nothing.) */
+static void scan_held(uint32_t host_ip, uint16_t port, struct inodes *found)
+{
+	struct inet_diag_req_v2 request = { .sdiag_family = AF_INET,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1U << TCP_BOUND_ONLY };
+	struct wanted wanted = { host_ip, port, found };
+	struct netlink nl;
+
+	if (netlink_open(&nl, NETLINK_SOCK_DIAG, NULL) == 0) {
+		netlink_dump(&nl,
+			netlink_request(SOCK_DIAG_BY_FAMILY, 0, &request, sizeof(request)),
+			see_socket, &wanted);
+	}
+	netlink_close(&nl);
 }
 
 static bool process_has(int proc, const char *pid, const struct inodes *inodes)
@@ -125,6 +171,9 @@ void port_holder_find(uint8_t protocol, uint32_t host_ip, uint16_t port, char *o
 	out[0] = '\0';
 	scan_table(tcp ? "/proc/net/tcp" : "/proc/net/udp", tcp, host_ip, port, &inodes);
 	scan_table(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", tcp, host_ip, port, &inodes);
+	if (tcp && inodes.count == 0) {
+		scan_held(host_ip, port, &inodes);
+	}
 	proc = inodes.count ? opendir("/proc") : NULL;
 	if (!proc) {
 		return;

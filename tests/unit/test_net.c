@@ -1,4 +1,5 @@
 /* Needs root (CAP_NET_ADMIN, CAP_SYS_ADMIN): every test stands in a network namespace of its own. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -7,6 +8,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -15,6 +18,7 @@
 #include "base/file.h"
 #include "base/sys.h"
 #include "net/link.h"
+#include "net/resolver.h"
 #include "tests/lib/net_lab.h"
 
 #define C1      0x0a590002
@@ -460,6 +464,73 @@ static void a_failed_attachment_leaves_nothing(void **state)
 	}
 }
 
+static unsigned count_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned count = 0;
+
+	while (readdir(dir)) {
+		count++;
+	}
+	closedir(dir);
+	return count;
+}
+
+static ino_t own_ns(void)
+{
+	struct stat st;
+
+	assert_int_equal(stat("/proc/thread-self/ns/net", &st), 0);
+	return st.st_ino;
+}
+
+/* *@over: the armed fault was not reached any more. */
+static int make_and_serve(struct lab *lab, bool *over, struct error *err)
+{
+	struct net_attachment a = { .bridge = "whb1",
+		.host_interface = "wh00000009",
+		.name = "eth0",
+		.address = { 0x0a590009, 24 },
+		.gateway = { GATEWAY, 24 } };
+	int ns = -EBADF, udp = -EBADF, tcp = -EBADF;
+	int r = net_ns_create(false, &ns, err);
+
+	r = r < 0 ? r : net_attach(lab->net, ns, &a, err);
+	r = r < 0 ? r : resolver_sockets_create(ns, &udp, &tcp, err);
+	fd_close(&ns);
+	fd_close(&udp);
+	fd_close(&tcp);
+	*over = sys_fault_armed;
+	sys_fault_disarm();
+	assert_ok(net_link_remove(lab->net, a.host_interface, why));
+	return r;
+}
+
+static void any_call_may_fail_and_nothing_leaks(void **state)
+{
+	struct lab *lab = *state;
+	unsigned fds = count_fds(), failures = 0;
+	ino_t home = own_ns();
+	bool over = false;
+
+	for (unsigned i = 1; !over; i++) {
+		struct error err = ERROR_INIT;
+		int r;
+
+		assert_true(i < 200);
+		sys_fault_arm("*", i, EIO);
+		r = make_and_serve(lab, &over, &err);
+		assert_true(!over || r == 0);
+		if (r < 0) {
+			failures++;
+			assert_true(err.message[0] != '\0');
+		}
+		assert_int_equal(count_fds(), fds);
+		assert_int_equal(own_ns(), home);
+	}
+	assert_true(failures > 15);
+}
+
 static void a_stale_interface_of_ours_makes_way(void **state)
 {
 	struct lab *lab = *state;
@@ -578,6 +649,16 @@ static void subnets_are_picked_around_the_host(void **state)
 	assert_ok(net_subnet_check(lab->net, subnet, why));
 }
 
+static bool kernel_tells_bound_sockets(void)
+{
+	struct utsname name;
+	unsigned major = 0, minor = 0;
+
+	uname(&name);
+	sscanf(name.release, "%u.%u", &major, &minor);
+	return major > 6 || (major == 6 && minor >= 8);
+}
+
 static void a_reserved_port_is_refused_to_others(void **state)
 {
 	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
@@ -608,6 +689,9 @@ static void a_reserved_port_is_refused_to_others(void **state)
 			net_port_reserve(protocols[i], LAB_LOCAL, 8080, &port, &err), -EADDRINUSE);
 		assert_non_null(strstr(
 			err.message, "Bind for 127.0.0.1:8080 failed: port is already allocated"));
+		if (!tcp || kernel_tells_bound_sockets()) {
+			assert_non_null(strstr(err.message, "(held by "));
+		}
 		close(fd);
 		fd = net_port_reserve(protocols[i], LAB_LOCAL, 8080, &port, &err);
 		assert_true(fd >= 0);
@@ -722,6 +806,7 @@ int main(void)
 		LAB_TEST(a_thousand_ports_fit_one_transaction),
 		LAB_TEST(a_refused_transaction_names_its_step_and_changes_nothing),
 		LAB_TEST(a_failed_attachment_leaves_nothing),
+		LAB_TEST(any_call_may_fail_and_nothing_leaks),
 		LAB_TEST(a_stale_interface_of_ours_makes_way),
 		LAB_TEST(a_containers_network_is_set_up_as_docker_does),
 		LAB_TEST(a_bridge_takes_the_mtu_of_the_way_out),
