@@ -256,6 +256,11 @@ void ages_add(struct loop *loop, struct ages *ages, struct aged *aged, int64_t l
 	}
 }
 
+struct aged *ages_due(const struct ages *ages, int64_t now)
+{
+	return ages->oldest && ages->oldest->due_us <= now ? ages->oldest : NULL;
+}
+
 void ages_remove(struct loop *loop, struct ages *ages, struct aged *aged)
 {
 	bool was_oldest = ages->oldest == aged;

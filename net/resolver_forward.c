@@ -149,11 +149,8 @@ static void expire(struct timer *timer)
 	int64_t now = clock_now_us();
 	struct aged *oldest;
 
-	while ((oldest = resolver->forwards.oldest) && oldest->due_us <= now) {
+	while ((oldest = ages_due(&resolver->forwards, now))) {
 		ask_next((struct forward *)oldest);
-	}
-	if (oldest) {
-		loop_timer(resolver->loop, timer, oldest->due_us, expire, resolver);
 	}
 }
 

@@ -121,9 +121,11 @@ void connection_waits(struct connection *connection, struct forward *forward);
 /* The client whose connection it is. */
 struct resolver_client *connection_client(const struct connection *connection);
 
-/* Lists by age. */
+/* Lists by age. The timer always stands on the oldest member: add and remove see to it. */
 void ages_add(struct loop *loop, struct ages *ages, struct aged *aged, int64_t lifetime_us,
 	timer_fn *expire, void *owner);
+/* The oldest member if its time is over at @now, else NULL. It stays in the list. */
+struct aged *ages_due(const struct ages *ages, int64_t now);
 void ages_remove(struct loop *loop, struct ages *ages, struct aged *aged);
 
 #endif

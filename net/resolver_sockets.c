@@ -90,7 +90,7 @@ static int create_inside(void *data)
 {
 	struct sockets *s = data;
 	_cleanup_fd_ int udp = -EBADF, tcp = -EBADF;
-	uint16_t udp_port, tcp_port;
+	uint16_t udp_port = 0, tcp_port = 0;
 	int r;
 
 	udp = open_socket(SOCK_DGRAM, &udp_port, s->err);

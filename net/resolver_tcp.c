@@ -59,11 +59,8 @@ static void expire(struct timer *timer)
 	int64_t now = clock_now_us();
 	struct aged *oldest;
 
-	while ((oldest = resolver->connections.oldest) && oldest->due_us <= now) {
+	while ((oldest = ages_due(&resolver->connections, now))) {
 		connection_close((struct connection *)oldest);
-	}
-	if (oldest) {
-		loop_timer(resolver->loop, timer, oldest->due_us, expire, resolver);
 	}
 }
 

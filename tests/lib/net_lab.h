@@ -183,7 +183,7 @@ LAB int read_pong(int client)
 
 LAB int try_tcp(int client, int server, uint32_t *seen)
 {
-	struct sockaddr_in from;
+	struct sockaddr_in from = { .sin_family = AF_UNSPEC };
 	socklen_t size = sizeof(from);
 	int error = 0, r;
 	_cleanup_fd_ int accepted = -EBADF;
@@ -207,7 +207,7 @@ LAB int try_tcp(int client, int server, uint32_t *seen)
 
 LAB int try_udp(int client, int server, uint32_t *seen)
 {
-	struct sockaddr_in from;
+	struct sockaddr_in from = { .sin_family = AF_UNSPEC };
 	socklen_t size = sizeof(from);
 	char text[8];
 	ssize_t n;
@@ -236,7 +236,7 @@ LAB int lab_try(
 {
 	struct sockaddr_in to = lab_address(address, port);
 	_cleanup_fd_ int client = lab_socket(ns, protocol);
-	uint32_t ignored;
+	uint32_t ignored = 0;
 
 	if (connect(client, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS) {
 		return -errno;

@@ -13,7 +13,7 @@
 
 static void a_question_is_read_with_its_case(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	size_t size = dns_query(m, 0xbeef, "Db.Example", DNS_TYPE_A, 0);
 
@@ -31,7 +31,7 @@ static void a_question_is_read_with_its_case(void **state)
 
 static void edns_says_how_much_the_client_takes(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	size_t size = dns_query(m, 1, "db", DNS_TYPE_A, 4096);
 
@@ -46,7 +46,7 @@ static void edns_says_how_much_the_client_takes(void **state)
 
 static void the_root_and_the_longest_name_are_read(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	char name[256];
 	size_t size = dns_query(m, 1, "", DNS_TYPE_A, 0);
@@ -68,7 +68,7 @@ static void the_root_and_the_longest_name_are_read(void **state)
 
 static void every_cut_of_a_query_is_refused(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	size_t size = dns_query(m, 1, "db.example", DNS_TYPE_A, 1232);
 
@@ -86,7 +86,7 @@ static void every_cut_of_a_query_is_refused(void **state)
 
 static void hostile_questions_are_refused(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	size_t size = dns_query(m, 1, "db", DNS_TYPE_A, 0);
 
@@ -114,7 +114,7 @@ static void hostile_questions_are_refused(void **state)
 
 static void a_dot_inside_a_label_does_not_make_two(void **state)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	struct dns_question q;
 	size_t size = dns_query(m, 1, "aXb", DNS_TYPE_A, 0);
 
@@ -129,7 +129,7 @@ static void a_dot_inside_a_label_does_not_make_two(void **state)
 
 static void an_answer_repeats_the_question_and_holds_the_addresses(void **state)
 {
-	uint8_t m[512], out[512];
+	uint8_t m[512], out[512] = { 0 };
 	struct dns_question q;
 	const uint32_t addresses[] = { 0x0a590002, 0x0a590003 };
 	size_t size = dns_query(m, 0x1234, "db", DNS_TYPE_A, 0), n;
@@ -150,7 +150,7 @@ static void an_answer_repeats_the_question_and_holds_the_addresses(void **state)
 
 static void answers_are_truncated_at_the_limit(void **state)
 {
-	uint8_t m[512], out[600];
+	uint8_t m[512], out[600] = { 0 };
 	struct dns_question q;
 	uint32_t addresses[64] = { 0 };
 	size_t size = dns_query(m, 1, "db", DNS_TYPE_A, 512), full;
@@ -175,7 +175,7 @@ static void answers_are_truncated_at_the_limit(void **state)
 
 static void a_reverse_answer_names_the_container(void **state)
 {
-	uint8_t m[512], out[512];
+	uint8_t m[512], out[512] = { 0 };
 	struct dns_question q;
 	uint32_t address;
 	size_t size = dns_query(m, 1, "2.0.17.172.IN-ADDR.arpa", DNS_TYPE_PTR, 0), n;

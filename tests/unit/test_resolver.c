@@ -106,7 +106,7 @@ static size_t fake_answer(struct fake *fake, uint8_t *m, size_t size)
 static void fake_udp(struct watcher *watcher, uint32_t events)
 {
 	struct fake *fake = watcher->owner;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	struct sockaddr_in from;
 	socklen_t from_size = sizeof(from);
 	ssize_t n = recvfrom(
@@ -248,7 +248,7 @@ static bool wait_readable(struct fixture *f, int fd, int64_t patience_us)
 static size_t ask_for(struct fixture *f, const char *name, uint16_t type, uint16_t edns,
 	int64_t patience_us, uint8_t *out)
 {
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	int fd = client_socket(f, IPPROTO_UDP);
 	size_t size = dns_query(m, 0x4711, name, type, edns);
 	ssize_t n = 0;
@@ -276,7 +276,7 @@ static unsigned upstream_questions(struct fixture *f)
 static void known_names_are_answered_from_the_table(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n = ask(f, "DB", DNS_TYPE_A, m);
 
 	assert_int_equal(dns_code(m), DNS_NOERROR);
@@ -290,7 +290,7 @@ static void other_types_of_a_known_name_are_empty_and_never_forwarded(void **sta
 	static const uint16_t types[] = { DNS_TYPE_AAAA, DNS_TYPE_MX, DNS_TYPE_TXT, DNS_TYPE_SRV,
 		65 };
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		assert_true(ask(f, "db", types[i], m) > 0);
@@ -306,7 +306,7 @@ static void other_types_of_a_known_name_are_empty_and_never_forwarded(void **sta
 static void a_service_may_have_port_53_for_itself(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	int udp = lab_serve(f->ns, IPPROTO_UDP, 0, 53);
 	int tcp = lab_serve(f->ns, IPPROTO_TCP, 0, 53);
 
@@ -321,7 +321,7 @@ static void a_service_may_have_port_53_for_itself(void **state)
 static void the_reverse_of_an_address_is_the_containers_name(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n = ask(f, "2.0.89.10.in-addr.arpa", DNS_TYPE_PTR, m);
 
 	assert_int_equal(dns_answer_count(m), 1);
@@ -334,7 +334,7 @@ static void the_reverse_of_an_address_is_the_containers_name(void **state)
 static void replicas_come_in_changing_order(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	bool first_seen[RESOLVER_ADDRESSES] = { false };
 	unsigned different = 0;
 
@@ -361,7 +361,7 @@ static void replicas_come_in_changing_order(void **state)
 static void too_many_addresses_are_truncated_for_old_clients(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n = ask(f, "many", DNS_TYPE_A, m);
 
 	assert_true(n <= 512);
@@ -371,7 +371,7 @@ static void too_many_addresses_are_truncated_for_old_clients(void **state)
 static void unknown_names_go_to_the_first_upstream(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n = ask(f, "example", DNS_TYPE_A, m); /* also without a dot */
 
 	assert_memory_equal(m + n - 4, "\xc0\x00\x02\x01", 4);
@@ -382,7 +382,7 @@ static void unknown_names_go_to_the_first_upstream(void **state)
 static void failure_and_refusal_go_to_the_next_upstream(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n;
 
 	f->fakes[0].behaviour = SERVFAIL;
@@ -397,7 +397,7 @@ static void failure_and_refusal_go_to_the_next_upstream(void **state)
 static void no_such_name_is_final(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	f->fakes[0].behaviour = NXDOMAIN;
 	ask(f, "example.org", DNS_TYPE_A, m);
@@ -408,7 +408,7 @@ static void no_such_name_is_final(void **state)
 static void a_dead_upstream_is_passed_over_at_once(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	int64_t start = clock_now_us();
 	size_t n;
 
@@ -421,7 +421,7 @@ static void a_dead_upstream_is_passed_over_at_once(void **state)
 static void a_silent_upstream_is_given_four_seconds(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	int64_t start = clock_now_us(), took;
 	size_t n;
 
@@ -435,7 +435,7 @@ static void a_silent_upstream_is_given_four_seconds(void **state)
 static void without_upstreams_the_answer_is_servfail(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	write_conf(f, "# nothing\nnameserver nonsense\n");
 	ask(f, "example.org", DNS_TYPE_A, m);
@@ -452,7 +452,7 @@ static void without_upstreams_the_answer_is_servfail(void **state)
 static void forged_answers_are_not_passed_on(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t n;
 
 	f->fakes[0].behaviour = FORGE;
@@ -463,7 +463,7 @@ static void forged_answers_are_not_passed_on(void **state)
 static void a_client_without_a_way_out_is_not_forwarded(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	f->internal = true;
 	ask(f, "example.org", DNS_TYPE_A, m);
@@ -476,7 +476,7 @@ static void a_client_without_a_way_out_is_not_forwarded(void **state)
 static void a_large_answer_is_cut_to_what_the_client_takes(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	f->fakes[0].behaviour = LARGE;
 	assert_true(ask(f, "example.org", DNS_TYPE_A, m) <= 512);
@@ -528,7 +528,7 @@ static void wait_connected(struct fixture *f, int fd)
 static void questions_over_tcp_are_answered_in_turn(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096], answer[4096];
+	uint8_t m[4096] = { 0 }, answer[4096] = { 0 };
 	int fd = client_socket(f, IPPROTO_TCP);
 	size_t size;
 
@@ -562,7 +562,7 @@ static void questions_over_tcp_are_answered_in_turn(void **state)
 static void large_upstream_answers_come_whole_over_tcp(void **state)
 {
 	struct fixture *f = *state;
-	uint8_t m[4096], answer[4096];
+	uint8_t m[4096] = { 0 }, answer[4096] = { 0 };
 	int fd = client_socket(f, IPPROTO_TCP);
 	size_t size = tcp_query(m, 9, "example.org", DNS_TYPE_A);
 
@@ -581,7 +581,7 @@ static void nonsense_over_tcp_is_hung_up_on(void **state)
 {
 	struct fixture *f = *state;
 	int fd = client_socket(f, IPPROTO_TCP);
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 
 	wait_connected(f, fd);
 	assert_int_equal(send(fd, "\xff\xff", 2, 0), 2);
@@ -595,7 +595,7 @@ static void crowds_of_tcp_clients_push_each_other_out(void **state)
 {
 	struct fixture *f = *state;
 	int fds[40];
-	uint8_t m[4096];
+	uint8_t m[4096] = { 0 };
 	size_t size = tcp_query(m, 5, "db", DNS_TYPE_A);
 
 	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
@@ -618,7 +618,7 @@ static void one_container_cannot_take_all_forwards(void **state)
 {
 	struct fixture *f = *state;
 	int fd = client_socket(f, IPPROTO_UDP);
-	uint8_t m[512], answer[512];
+	uint8_t m[512], answer[512] = { 0 };
 	size_t size;
 	unsigned failed = 0;
 
@@ -645,7 +645,7 @@ static void questions_that_cannot_be_read_are_told_so(void **state)
 {
 	struct fixture *f = *state;
 	int fd = client_socket(f, IPPROTO_UDP);
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	size_t size = dns_query(m, 6, "db", DNS_TYPE_A, 0);
 
 	m[5] = 2;
@@ -686,7 +686,7 @@ static void a_dropped_client_leaves_no_descriptor(void **state)
 	unsigned before = open_fds();
 	struct error err = ERROR_INIT;
 	int udp = client_socket(f, IPPROTO_UDP), tcp = client_socket(f, IPPROTO_TCP);
-	uint8_t m[512];
+	uint8_t m[512] = { 0 };
 	size_t size;
 
 	for (size_t i = 0; i < UPSTREAMS; i++) {
