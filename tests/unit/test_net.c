@@ -248,17 +248,34 @@ static void projects_are_isolated_from_each_other(void **state)
 	close(second);
 }
 
-/* A container that routes the host's 127.0.0.0/8 through its gateway, as one with NET_ADMIN can. */
-static int route_loopback_to_gateway(void *data)
+/* Somebody who sends 127.0.0.0/8 to the host instead of to himself. @data: "GATEWAY src OWN". */
+static int route_loopback_to_host(void *data)
 {
-	(void)data;
-	free(lab_output((const char *const[]){ "sh", "-c",
-		"echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet;"
-		"ip rule add pref 1 from all lookup 7; ip rule del pref 0;"
-		"ip rule add pref 9 from all lookup local;"
-		"ip route add 127.0.0.0/8 via 10.89.0.1 src 10.89.0.2 table 7",
-		NULL }));
+	_cleanup_free_ char *script =
+		xasprintf("echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet;"
+			  "ip rule add pref 1 from all lookup 7; ip rule del pref 0;"
+			  "ip rule add pref 9 from all lookup local;"
+			  "ip route add 127.0.0.0/8 via %s table 7",
+			(const char *)data);
+
+	free(lab_output((const char *const[]){ "sh", "-c", script, NULL }));
 	return 0;
+}
+
+static void neighbour_cannot_reach_a_port_published_on_loopback(void **state)
+{
+	struct lab *lab = *state;
+	int server = lab_serve(lab->c1, IPPROTO_UDP, 0, 8000);
+	char route[] = "198.51.100.1 src 198.51.100.2";
+
+	put_rules(lab, false, ports, ARRAY_SIZE(ports));
+	/* Even where somebody else's software lets such packets in. */
+	assert_int_equal(
+		file_put_at(AT_FDCWD, "/proc/sys/net/ipv4/conf/uplink/route_localnet", "1"), 0);
+	assert_int_equal(net_ns_do(lab->outside, route_loopback_to_host, route), 0);
+	assert_true(lab_try(lab->outside, IPPROTO_UDP, LAB_LOCAL, 8011, server, NULL) < 0);
+	assert_int_equal(recv(server, route, 1, MSG_DONTWAIT), -1); /* not even the question */
+	close(server);
 }
 
 static void container_cannot_reach_the_hosts_loopback(void **state)
@@ -266,9 +283,10 @@ static void container_cannot_reach_the_hosts_loopback(void **state)
 	struct lab *lab = *state;
 	int server = lab_serve(-1, IPPROTO_UDP, LAB_LOCAL, 9999);
 	uint32_t seen = 0;
+	char route[] = "10.89.0.1 src 10.89.0.2";
 
 	put_rules(lab, false, NULL, 0);
-	assert_int_equal(net_ns_do(lab->c1, route_loopback_to_gateway, NULL), 0);
+	assert_int_equal(net_ns_do(lab->c1, route_loopback_to_host, route), 0);
 	assert_int_equal(lab_try(lab->c1, IPPROTO_UDP, LAB_LOCAL, 9999, server, NULL), -ETIMEDOUT);
 	/* It is our rule that keeps it out: without the rules it is let in. (The answer may get lost.) */
 	assert_ok(net_rules_remove(lab->net, "lab", why));
@@ -801,6 +819,7 @@ int main(void)
 		LAB_TEST(nothing_is_published_from_an_internal_network),
 		LAB_TEST(internal_network_cannot_use_another_ones_published_port),
 		LAB_TEST(projects_are_isolated_from_each_other),
+		LAB_TEST(neighbour_cannot_reach_a_port_published_on_loopback),
 		LAB_TEST(container_cannot_reach_the_hosts_loopback),
 		LAB_TEST(replacing_the_rules_keeps_one_table),
 		LAB_TEST(a_thousand_ports_fit_one_transaction),
