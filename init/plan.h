@@ -88,7 +88,7 @@ struct plan_container {
 	const gid_t *extra_gids;
 	size_t extra_gid_count;
 	bool init;
-	bool stdin_open; /* standard input is a pipe that nobody closes, not /dev/null */
+	bool stdin_open; /* asked for; said to be left out where nobody holds the other end */
 	bool privileged; /* sessions get every capability and no seccomp policy either */
 	/* Host folders that bind mounts need; those missing are made at creation (root, 0755). */
 	const char **bind_folders;

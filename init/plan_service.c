@@ -486,6 +486,9 @@ void plan_build_refusals(const struct container_builder *b)
 		plan_warn(b, &service->configs[i].mark, "configs",
 			"%s is not mounted: a later version will", service->configs[i].source);
 	}
+	if (service->stdin_open && !service->tty && !b->oneoff) {
+		plan_warn(b, NULL, "stdin_open", "not supported, standard input is empty");
+	}
 	if (service->cgroup_parent) {
 		plan_warn(b, NULL, "cgroup_parent", "not supported, left out");
 	}

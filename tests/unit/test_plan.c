@@ -588,7 +588,7 @@ static void run_makes_one_container_beside_the_dependencies(void **state)
 		.oneoff_env = env,
 		.oneoff_user = "7:8",
 		.oneoff_tty = true };
-	struct plan_container *c = NULL;
+	struct plan_container *c;
 
 	build_with(f,
 		"services:\n  db: {image: plain}\n  api:\n    image: plain\n    restart: always\n"
@@ -596,12 +596,8 @@ static void run_makes_one_container_beside_the_dependencies(void **state)
 		&options);
 	assert_int_equal(f->result, 0);
 	assert_int_equal(f->plan->container_count, 2);
-	for (size_t i = 0; i < 2; i++) {
-		if (f->plan->containers[i]->oneoff) {
-			c = f->plan->containers[i];
-		}
-	}
-	assert_non_null(c);
+	c = f->plan->containers[f->plan->containers[0]->oneoff ? 0 : 1];
+	assert_true(c->oneoff);
 	assert_memory_equal(c->name, "proj-api-run-", 13);
 	assert_int_equal(strlen(c->name), 13 + 12);
 	assert_words(c->config.process.args, "/bin/job 1");
