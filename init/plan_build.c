@@ -9,6 +9,7 @@
 
 #include "init/plan_private.h"
 #include "specs/docker_defaults.h"
+#include "specs/yaml_tree.h"
 
 #define SCALE_MAX 10000
 
@@ -21,15 +22,34 @@ const char *plan_where(struct arena *arena, const struct mark *mark)
 		arena, "%s:%u:%u", mark->file ? mark->file : "?", mark->line, mark->column);
 }
 
+/* Where a service says something: the given place, else that of its key, else its own. */
+static const struct mark *place_of(
+	const struct container_builder *b, const struct mark *mark, const char *key)
+{
+	char first[64];
+	const struct yaml_entry *entry;
+	const struct yaml_node *services =
+		b->plan->project->tree ? yaml_get(b->plan->project->tree, "services") : NULL;
+	const struct yaml_node *service = services ? yaml_get(services, b->service->name) : NULL;
+
+	if (mark && mark->line) {
+		return mark;
+	}
+	snprintf(first, sizeof(first), "%.*s", (int)strcspn(key, "."), key);
+	entry = service ? yaml_find(service, first) : NULL;
+	if (entry && entry->key_mark.line) {
+		return &entry->key_mark;
+	}
+	return &b->service->mark;
+}
+
 void plan_warn(const struct container_builder *b, const struct mark *mark, const char *key,
 	const char *format, ...)
 {
 	_cleanup_str_ struct str text = { 0 };
 	va_list ap;
 
-	if (!mark || !mark->line) {
-		mark = &b->service->mark;
-	}
+	mark = place_of(b, mark, key);
 	if (mark->line) {
 		str_addf(&text, "%s:%u:%u: ", mark->file ? mark->file : "?", mark->line,
 			mark->column);
@@ -52,9 +72,7 @@ void plan_fail(const struct container_builder *b, const struct mark *mark, const
 	if (b->container->number > 1) {
 		return; /* said for the first replica */
 	}
-	if (!mark || !mark->line) {
-		mark = &b->service->mark;
-	}
+	mark = place_of(b, mark, key);
 	str_addf(&path, "services.%s.%s", b->service->name, key);
 	va_start(ap, format);
 	str_addv(&text, format, ap);
