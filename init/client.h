@@ -24,7 +24,8 @@ int client_projects(struct strv *names, struct error *err);
 /*
  * Sends @request (with descriptors) and calls @on_event for each event frame until the last frame.
  * Returns the last frame's "exit" (0..255), or a negative errno with @err filled (also when the
- * last frame holds an error: then err->exit_status is its "exit").
+ * last frame holds an error: then err->exit_status is its "exit"). Descriptors that come with an
+ * event are closed after the call: duplicate what has to stay.
  */
 typedef void client_event_fn(void *data, const json_t *event, const int *fds, size_t fd_count);
 int client_call(int socket, const json_t *request, const int *fds, size_t fd_count,

@@ -26,6 +26,7 @@
  *            -> {"started": true, "pid": N} (with the pty master when tty), then done with exit
  *   run      plan (with one oneoff container), remove, tty, rows, columns, detach; descriptors as exec
  *            -> {"started": true, "container": NAME}, then done with exit
+ *            While an exec or a run lasts, the client may send {"signal": N} for it.
  *   status   -> {"supervisor_pid", "guardian_pid", "project", "directory", "config_files",
  *               "run_dir", "version"}
  *
@@ -56,6 +57,13 @@
 #define PROTOCOL_VERSION   1
 #define PROTOCOL_FRAME_MAX (64u << 20)
 #define PROTOCOL_FDS       4
+/* What may wait for a client that does not read. */
+#define PROTOCOL_QUEUE_MAX (16u << 20)
+
+/* The greeting each side sends first (new reference). */
+json_t *protocol_hello(void);
+/* Checks the other side's greeting. 0 or -EPROTO with @err saying both versions. */
+int protocol_check_hello(const json_t *frame, struct error *err);
 
 /* Blocking side (clients). */
 int protocol_send(
@@ -66,8 +74,11 @@ int protocol_receive(int socket, json_t **frame, int *fds, size_t *fd_count, str
 /* Non-blocking side (supervisor): a buffer that collects bytes and gives frames. */
 struct protocol_buffer {
 	struct str in, out;
-	int fds[PROTOCOL_FDS];
+	int fds[PROTOCOL_FDS]; /* received, owned */
 	size_t fd_count;
+	/* Descriptors on their way out; they ride on the byte at @out_fd_at of @out. Owned. */
+	int out_fds[PROTOCOL_FDS];
+	size_t out_fd_count, out_fd_at;
 };
 /* Takes what is there to read. 1: maybe a frame, 0: the peer closed, -EAGAIN, or -errno. */
 int protocol_fill(struct protocol_buffer *b, int socket);
@@ -75,6 +86,9 @@ int protocol_fill(struct protocol_buffer *b, int socket);
 int protocol_take(struct protocol_buffer *b, json_t **frame, struct error *err);
 /* Queues a frame; protocol_flush() sends. The queue is bounded: -ENOBUFS when a client does not read. */
 int protocol_queue(struct protocol_buffer *b, const json_t *frame);
+/* As protocol_queue() with one descriptor, which the buffer takes over (also on failure).
+ * -EBUSY when another one is still on its way. */
+int protocol_queue_fd(struct protocol_buffer *b, const json_t *frame, int fd);
 int protocol_flush(struct protocol_buffer *b, int socket); /* 0 all sent, -EAGAIN, or -errno */
 void protocol_buffer_finish(struct protocol_buffer *b);
 
