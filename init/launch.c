@@ -14,8 +14,8 @@
 extern const unsigned char pid1_blob[];
 extern const unsigned long pid1_blob_size;
 
-#define STATUS_PATIENCE_US  USEC_PER_SEC
-#define CONSOLE_PORTION     16384
+#define STATUS_PATIENCE_US USEC_PER_SEC
+#define CONSOLE_PORTION    16384
 
 /* Kernel 6.15 keeps the status of what others reaped for whoever holds a pidfd. */
 struct pidfd_info_exit {
@@ -32,7 +32,8 @@ struct pidfd_info_exit {
 static int pid1_file(struct supervisor *s, struct error *err)
 {
 	if (s->pid1_fd < 0) {
-		_cleanup_fd_ int fd = sys_memfd_create("wherry-init", MFD_ALLOW_SEALING | 0x10U /* MFD_EXEC */);
+		_cleanup_fd_ int fd =
+			sys_memfd_create("wherry-init", MFD_ALLOW_SEALING | 0x10U /* MFD_EXEC */);
 
 		if (fd == -EINVAL) { /* before Linux 6.3 */
 			fd = sys_memfd_create("wherry-init", MFD_ALLOW_SEALING);
@@ -80,8 +81,7 @@ static void add_extra_hosts(struct unit *u, struct str *hosts)
 		if (strncmp(*h, "host-gateway\t", 13) == 0) {
 			char ip[NET_IPV4_SIZE];
 
-			net_ipv4_print(
-				(struct net_ipv4){ endpoint_gateway(u), 32 }, false, ip);
+			net_ipv4_print((struct net_ipv4){ endpoint_gateway(u), 32 }, false, ip);
 			str_addf(hosts, "%s\t%s\n", ip, *h + 13);
 		} else {
 			str_addf(hosts, "%s\n", *h);
@@ -183,8 +183,8 @@ static int load_seccomp(struct unit *u, struct seccomp_program *program, struct 
 	case PLAN_SECCOMP_CUSTOM:
 		return seccomp_compile(u->plan->config.seccomp, cache, program, err);
 	default:
-		return seccomp_default(
-			u->plan->config.process.capabilities[OCI_CAPS_BOUNDING], cache, program, err);
+		return seccomp_default(u->plan->config.process.capabilities[OCI_CAPS_BOUNDING],
+			cache, program, err);
 	}
 }
 
@@ -200,9 +200,9 @@ static void restore_nofile(struct unit *u, struct oci_config *config, struct oci
 		}
 		room[i] = from->rlimits[i];
 	}
-	room[from->rlimit_count] = (struct oci_rlimit){ .type = RLIMIT_NOFILE,
-		.soft = was->rlim_cur,
-		.hard = was->rlim_max };
+	room[from->rlimit_count] = (struct oci_rlimit){
+		.type = RLIMIT_NOFILE, .soft = was->rlim_cur, .hard = was->rlim_max
+	};
 	config->process.rlimits = room;
 	config->process.rlimit_count = from->rlimit_count + 1;
 }
@@ -224,14 +224,13 @@ static int spawn_in(struct unit *u, const struct cgroup *cgroup, struct error *e
 	_cleanup_free_ char *dir = record_container_dir(u);
 	_cleanup_free_ char *upper = xasprintf("%s/upper", dir), *work = xasprintf("%s/work", dir);
 	_cleanup_free_ char *root = xasprintf("%s/root", u->s->link->run_dir);
-	_cleanup_free_ char *init = NULL;
 	_cleanup_free_ struct oci_rlimit *limits =
 		xcalloc(u->plan->config.process.rlimit_count + 1, sizeof(*limits));
 	_cleanup_fd_ int out = -EBADF, errors = -EBADF;
 	struct oci_config config = u->plan->config;
-	struct container_overlay overlay = { .lower = (const char *const *)u->plan->lower,
-		.upper = upper,
-		.work = work };
+	struct container_overlay overlay = {
+		.lower = (const char *const *)u->plan->lower, .upper = upper, .work = work
+	};
 	struct seccomp_program seccomp = { 0 };
 	struct container_process process;
 	struct container_spec spec = { .config = &config,
@@ -242,6 +241,7 @@ static int spawn_in(struct unit *u, const struct cgroup *cgroup, struct error *e
 		.extra_gid_count = u->plan->extra_gid_count,
 		.netns_fd = u->slot.fds[SLOT_NETNS],
 		.cgroup = cgroup,
+		.init_fd = -EBADF,
 		.stdio = { u->stdio[0], u->stdio[1], u->stdio[2] } };
 	int r = load_seccomp(u, &seccomp, err);
 
@@ -253,9 +253,7 @@ static int spawn_in(struct unit *u, const struct cgroup *cgroup, struct error *e
 	}
 	restore_nofile(u, &config, limits);
 	if (u->plan->init) {
-		r = pid1_file(u->s, err);
-		init = r < 0 ? NULL : xasprintf("/proc/self/fd/%d", r);
-		spec.init_path = init;
+		r = spec.init_fd = pid1_file(u->s, err);
 	}
 	if (r >= 0 && spec.stdio[1] < 0 && !config.process.terminal) {
 		out = open_writer(u, ".out", err);
@@ -376,10 +374,9 @@ static void on_console(struct watcher *w, uint32_t events)
 /* What a failed start says, or the status of a life, from a dead first process. */
 static void report_end(struct unit *u, int exit_code, bool oom)
 {
-	struct machine_event event = { .type = EVENT_EXITED,
-		.unit = u->index,
-		.exit_code = exit_code,
-		.oom = oom };
+	struct machine_event event = {
+		.type = EVENT_EXITED, .unit = u->index, .exit_code = exit_code, .oom = oom
+	};
 	struct error err = ERROR_INIT;
 	int verdict = 1;
 
@@ -390,8 +387,9 @@ static void report_end(struct unit *u, int exit_code, bool oom)
 		} else if (verdict < 0) {
 			unit_set_error(u, &err);
 		} else {
-			error_say(&err, EIO, "the container's first process died before the payload "
-					     "was executed");
+			error_say(&err, EIO,
+				"the container's first process died before the payload "
+				"was executed");
 			verdict = -EIO;
 			unit_fd_set(u, SLOT_STATUS, -1);
 			loop_remove(u->s->loop, &u->status_watch);
@@ -511,6 +509,7 @@ void launch_watch(struct unit *u)
 	}
 	if (u->slot.fds[SLOT_CONSOLE] >= 0 && u->slot.fds[SLOT_CLIENT] < 0) {
 		fd_nonblock(u->slot.fds[SLOT_CONSOLE], true);
-		loop_add(loop, &u->console_watch, u->slot.fds[SLOT_CONSOLE], EPOLLIN, on_console, u);
+		loop_add(
+			loop, &u->console_watch, u->slot.fds[SLOT_CONSOLE], EPOLLIN, on_console, u);
 	}
 }

@@ -58,6 +58,13 @@ struct cgroup_layout {
 int cgroup_layout_read(struct cgroup_layout *layout, struct error *err);
 void cgroup_layout_finish(struct cgroup_layout *layout);
 
+/*
+ * Moves the calling process into a leaf group of the v2 tree, because a group that hands
+ * controllers down may hold no process. cgroup_create() does it by itself when it has to; a
+ * guardian that shares the group with its supervisor calls it before the first container.
+ */
+int cgroup_leave_for_leaf(const struct cgroup_layout *layout);
+
 /* A group of one life of one container (or one session). */
 struct cgroup {
 	const struct cgroup_layout *layout;

@@ -45,8 +45,9 @@ struct container_spec {
 	const struct cgroup *cgroup; /* NULL: stay where we are */
 	int stdio[3]; /* become 0, 1, 2; -EBADF: /dev/null. Not closed by the call. */
 	const struct seccomp_program *seccomp; /* NULL: none */
-	const char
-		*init_path; /* our static init to run as PID 1 in front of the payload, or NULL */
+	/* A sealed memfd with our static init (init/pid1), executed as PID 1 in front of the payload
+	 * with execveat(2), so that nothing of it needs to exist in the rootfs; -EBADF: none. */
+	int init_fd;
 };
 
 /* What a spawn gives. */

@@ -121,6 +121,7 @@ static int spawn(struct run *run)
 	struct container_spec spec = { .config = &run->config,
 		.mount_point = run->home,
 		.netns_fd = -EBADF,
+		.init_fd = -EBADF,
 		.cgroup = &run->cgroup,
 		.stdio = { 0, 1, 2 },
 		.seccomp = run->config.seccomp ? &run->seccomp : NULL };

@@ -41,7 +41,7 @@ def enter_namespaces():
     if os.geteuid() != 0:
         print("1..0 # SKIP needs root")
         sys.exit(0)
-    setup = ("ip link set lo up && ip link add out0 type dummy && ip addr add 198.51.100.1/24 dev out0"
+    setup = ("ip link set lo up && ip link add out0 type veth peer name out1 && ip link set out1 up && ip addr add 198.51.100.1/24 dev out0"
              " && ip link set out0 up && ip route add default via 198.51.100.254 && exec \"$@\"")
     os.execvp("unshare", ["unshare", "--net", "--mount", "--propagation", "private", "sh", "-c",
                           setup, "sh", "/usr/bin/python3", *sys.argv])
