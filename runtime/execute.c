@@ -71,7 +71,7 @@ static const char *find_path(char **env)
 			return *env + 5;
 		}
 	}
-	return DOCKER_DEFAULT_PATH;
+	return NULL;
 }
 
 /* docker's words and exit statuses: 127 not found, 126 found but not to be executed. */
@@ -128,6 +128,7 @@ static int search(struct child *c, char **env, char path[PATH_MAX], try_fn *try)
 	const char *name = c->process.args[0], *at = find_path(env);
 	int worst = -ENOENT;
 
+	at = at ? at : DOCKER_DEFAULT_PATH;
 	if (strchr(name, '/')) {
 		snprintf(path, PATH_MAX, "%s", name);
 		return try(c, name, env);
@@ -151,14 +152,18 @@ static int search(struct child *c, char **env, char path[PATH_MAX], try_fn *try)
 	}
 }
 
+/* The init searches $PATH again, so the payload sees its own name as it was given; without one
+ * in the environment it would search less than we do, and gets what we found. */
 static int exec_init(struct child *c, const char *path, char **env)
 {
-	size_t count = c->process.arg_count;
-	const char **args = xcalloc(count + 3, sizeof(*args));
+	const char **args = xcalloc(c->process.arg_count + 2, sizeof(*args));
 
 	args[0] = "wherry-init";
-	args[1] = path;
-	memcpy(&args[2], c->process.args, count * sizeof(*args));
+	memcpy(&args[1], c->process.args, c->process.arg_count * sizeof(*args));
+	if (!find_path(env)) {
+		args[1] = path;
+	}
+	SYS_GATE("execve");
 	execveat(c->init_fd, "", (char **)(uintptr_t)args, env, AT_EMPTY_PATH);
 	return error_set(&c->err, errno, "execute the container's init");
 }

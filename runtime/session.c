@@ -1,56 +1,73 @@
 /*
- * Sessions: a process inside a running container, as the caller's own child.
+ * A process beside the first one of a running container.
  *
- * The caller points its children's pid namespace at the container's for the time of one clone3(2),
- * so that no helper process stands in between; the child enters the other namespaces itself, all
- * at once, through the pidfd of the container's first process. It cannot be looked into from
- * inside before exec (not dumpable), and holds nothing open that is not close-on-exec.
+ * Only a child can be born into another pid namespace, and it has to be the caller's own child, to
+ * be reaped by it: so the caller turns its namespace for children to the container's for the one
+ * clone, and back. Everything else the child enters by itself, all at once, through the pidfd of
+ * the container's first process: no number, no path that could mean another one meanwhile.
  */
 #include <errno.h>
-#include <sched.h>
-#include <sys/capability.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "runtime/container.h"
+#include "runtime/rootfs.h"
 #include "runtime/spawn.h"
 #include "specs/docker_defaults.h"
 
-#define SESSION_NAMESPACES                                                                         \
-	(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP)
+#define ENTER_KINDS (CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWCGROUP)
 
 static int step_cgroup(struct child *c)
 {
-	int r = c->join_cgroup && c->cgroup ? cgroup_enter(c->cgroup, 0) : 0;
+	int r = 0;
 
+	if (c->join_cgroup && c->cgroup) {
+		r = cgroup_enter(c->cgroup, 0);
+	}
 	return r < 0 ? error_set(&c->err, r, "enter the control group %s", c->cgroup->path) : 0;
+}
+
+/* Through the host's procfs, of which the payload cannot make something else. */
+static int step_oom_score(struct child *c)
+{
+	_cleanup_fd_ int proc = -EBADF;
+	int r;
+
+	if (!c->process.has_oom_score_adj) {
+		return 0;
+	}
+	c->proc_fd = proc = sys_open("/proc", O_PATH | O_DIRECTORY, 0);
+	r = identity_oom_score(c);
+	c->proc_fd = -EBADF;
+	return r;
 }
 
 static int step_namespaces(struct child *c)
 {
-	int r = sys_setns(c->session->container_pidfd, SESSION_NAMESPACES);
+	int r = sys_setns(c->session->container_pidfd, ENTER_KINDS);
 
-	if (r == -ESRCH) {
-		return error_say(&c->err, ESRCH, "the container has ended");
-	}
 	if (r < 0) {
-		return error_set(&c->err, r, "enter the container's namespaces");
+		return r == -ESRCH ? error_say(&c->err, ESRCH, "the container has ended")
+				   : error_set(&c->err, r, "enter the container");
 	}
+	/* With the mount namespace came its root, as root folder and as working folder. */
 	c->root_fd = sys_open("/", O_PATH | O_DIRECTORY, 0);
 	return c->root_fd < 0 ? error_set(&c->err, c->root_fd, "open the container's root") : 0;
 }
 
-static int step_pty(struct child *c)
+static int step_terminal(struct child *c)
 {
 	_cleanup_fd_ int pts = -EBADF, slave = -EBADF;
 
 	if (!c->process.terminal) {
 		return 0;
 	}
-	pts = sys_open_in_root(c->root_fd, "dev/pts", O_PATH | O_DIRECTORY, 0);
+	pts = rootfs_open(c->root_fd, "/dev/pts", O_PATH | O_DIRECTORY, &c->err);
 	if (pts < 0) {
-		return error_set(&c->err, pts, "open /dev/pts of the container");
+		return pts;
 	}
 	slave = devices_open_pty(c, pts);
 	if (slave < 0) {
@@ -64,60 +81,17 @@ static int step_pty(struct child *c)
 	return 0;
 }
 
-static bool same_key(const char *a, const char *b)
-{
-	size_t length = strcspn(a, "=");
-
-	return strncmp(a, b, length) == 0 && (b[length] == '=' || b[length] == '\0');
-}
-
-static bool has_key(const char *const *list, size_t count, const char *entry)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (same_key(list[i], entry)) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* The container's environment with the session's own on top. Lives as long as this process. */
-static int step_environment(struct child *c)
-{
-	const char *const *own = c->session->env;
-	size_t own_count = 0, count = 0;
-	const char **all;
-
-	while (own && own[own_count]) {
-		own_count++;
-	}
-	all = xcalloc(c->config->process.env_count + own_count + 2, sizeof(*all));
-	for (size_t i = 0; i < c->config->process.env_count; i++) {
-		if (!has_key(own, own_count, c->config->process.env[i])) {
-			all[count++] = c->config->process.env[i];
-		}
-	}
-	for (size_t i = 0; i < own_count; i++) {
-		all[count++] = own[i];
-	}
-	if (c->process.terminal && !has_key(all, count, "TERM=")) {
-		all[count++] = "TERM=xterm";
-	}
-	c->process.env = all;
-	c->process.env_count = count;
-	return 0;
-}
-
 static const struct step session_steps[] = {
-	/* Its limits first; they are within the container's. */
+	/* Limits before anything of the container is touched. */
 	{ "control group", step_cgroup },
+	/* The last look at the host's procfs. */
+	{ "oom score", step_oom_score },
 	{ "namespaces", step_namespaces },
+	/* The container's own devpts: a terminal of the host would be a way out. */
+	{ "console", step_terminal },
 	{ "session", identity_session },
-	{ "pty", step_pty },
-	/* The container's own files decide who it is. */
 	{ "user", identity_user },
 	{ "terminal", identity_terminal },
-	{ "environment", step_environment },
 	{ "resource limits", identity_limits },
 	{ "working folder", identity_working_folder },
 	{ "seccomp", identity_seccomp_early },
@@ -127,29 +101,69 @@ static const struct step session_steps[] = {
 	{ NULL, NULL },
 };
 
-/* Every capability that this process could pass on. */
-static uint64_t own_capabilities(void)
+static bool env_has(const char **env, size_t count, const char *entry)
 {
-	uint64_t mask = 0;
+	size_t size = strcspn(entry, "=") + 1;
 
-	for (int cap = 0; cap <= CAPABILITY_LAST; cap++) {
-		if (cap_get_bound(cap) > 0) {
-			mask |= UINT64_C(1) << cap;
+	for (size_t i = 0; i < count; i++) {
+		if (strncmp(env[i], entry, size) == 0) {
+			return true;
 		}
 	}
-	return mask;
+	return false;
+}
+
+/* The session's variables, then those of the container that it does not override. */
+static void merge_env(struct child *c, const struct session_spec *spec)
+{
+	const struct oci_process *base = &spec->config->process;
+	size_t own = 0, count;
+	const char **env;
+
+	while (spec->env && spec->env[own]) {
+		own++;
+	}
+	env = xcalloc(own + base->env_count + 2, sizeof(*env));
+	if (own > 0) {
+		memcpy(env, spec->env, own * sizeof(*env));
+	}
+	count = own;
+	for (size_t i = 0; i < base->env_count; i++) {
+		if (!env_has(env, own, base->env[i])) {
+			env[count++] = base->env[i];
+		}
+	}
+	if (spec->terminal && !env_has(env, count, "TERM=")) {
+		env[count++] = "TERM=xterm";
+	}
+	c->process.env = env; /* as long as the child */
+	c->process.env_count = count;
+}
+
+static void set_identity(struct child *c, const struct session_spec *spec)
+{
+	c->user = spec->user ? spec->user : spec->container_user;
+	if (!spec->user) {
+		/* The container's own groups belong to its own user alone. */
+		c->extra_gids = spec->config->process.additional_gids;
+		c->extra_gid_count = spec->config->process.additional_gid_count;
+	}
+	c->seccomp = spec->privileged ? NULL : spec->seccomp;
+	if (spec->privileged) {
+		c->process.has_capabilities = true;
+		memset(c->process.capabilities, 0, sizeof(c->process.capabilities));
+		c->process.capabilities[OCI_CAPS_BOUNDING] = CAPABILITY_MASK_ALL;
+		c->process.capabilities[OCI_CAPS_EFFECTIVE] = CAPABILITY_MASK_ALL;
+		c->process.capabilities[OCI_CAPS_PERMITTED] = CAPABILITY_MASK_ALL;
+	}
 }
 
 static void init_child(struct child *c, const struct session_spec *spec)
 {
-	struct oci_process *process = &c->process;
-
 	*c = (struct child){
 		.session = spec,
 		.config = spec->config,
 		.process = spec->config->process,
-		.user = spec->user ? spec->user : spec->container_user,
-		.seccomp = spec->privileged ? NULL : spec->seccomp,
 		.cgroup = spec->cgroup,
 		.status_fd = -EBADF,
 		.console_socket = -EBADF,
@@ -160,87 +174,79 @@ static void init_child(struct child *c, const struct session_spec *spec)
 		.empty_fd = -EBADF,
 		.init_fd = -EBADF,
 	};
-	process->terminal = spec->terminal;
-	process->console_rows = spec->rows;
-	process->console_columns = spec->columns;
-	process->args = (const char **)(uintptr_t)spec->args;
-	process->arg_count = 0;
-	while (spec->args[process->arg_count]) {
-		process->arg_count++;
-	}
-	if (spec->cwd) {
-		process->cwd = spec->cwd;
-	}
-	if (spec->privileged) {
-		process->has_capabilities = true;
-		process->no_new_privileges = false;
-		for (int set = OCI_CAPS_BOUNDING; set <= OCI_CAPS_PERMITTED; set++) {
-			process->capabilities[set] = own_capabilities();
-		}
-	}
 	memcpy(c->stdio, spec->stdio, sizeof(c->stdio));
+	c->process.args = (const char **)(uintptr_t)spec->args;
+	for (c->process.arg_count = 0; spec->args[c->process.arg_count];) {
+		c->process.arg_count++;
+	}
+	c->process.terminal = spec->terminal;
+	c->process.console_rows = spec->rows;
+	c->process.console_columns = spec->columns;
+	if (spec->cwd) {
+		c->process.cwd = spec->cwd;
+	}
+	set_identity(c, spec);
 }
 
-/* Clones into the container's pid namespace and comes back to our own. */
-static pid_t clone_inside(
-	const struct session_spec *spec, struct clone_args *args, struct error *err)
+/* Clones into the pid namespace of the container. The caller's own is @own in any case after. */
+static pid_t clone_into(const struct session_spec *spec, int own, struct clone_args *args)
 {
-	_cleanup_fd_ int home = sys_open("/proc/self/ns/pid", O_RDONLY, 0);
+	int r = sys_setns(spec->container_pidfd, CLONE_NEWPID);
 	pid_t pid;
-	int r;
 
-	if (home < 0) {
-		return error_set(err, home, "open our own pid namespace");
-	}
-	r = sys_setns(spec->container_pidfd, CLONE_NEWPID);
 	if (r < 0) {
-		return r == -ESRCH ? error_say(err, ESRCH, "the container has ended")
-				   : error_set(err, r, "enter the container's pid namespace");
+		return r;
 	}
 	pid = sys_clone3(args);
-	if (pid == 0) {
-		return 0;
-	}
-	/* A raw call: a supervisor whose next child lands in some container is beyond repair. */
-	if (setns(home, CLONE_NEWPID) < 0) {
+	/* A raw call: undoing must not fail because a test wants something to fail. It has just
+	 * been allowed; were it refused, every later child would be born in the wrong place. */
+	if (pid != 0 && syscall(SYS_setns, own, CLONE_NEWPID) < 0) {
 		abort();
 	}
-	return pid < 0 ? error_set(err, pid, "clone a process into the container") : pid;
+	return pid;
 }
 
 int session_spawn(
 	const struct session_spec *spec, struct container_process *process, struct error *err)
 {
 	struct clone_args args = { .flags = CLONE_PIDFD, .exit_signal = SIGCHLD };
-	int group = spec->cgroup ? cgroup_clone_fd(spec->cgroup) : -EBADF, pidfd = -EBADF, r;
+	_cleanup_fd_ int own = -EBADF;
 	struct spawn spawn;
+	int pidfd = -EBADF, group, r;
 	pid_t pid;
 
 	if (!spec->args || !spec->args[0]) {
 		error_say(err, EINVAL, "no command specified");
 		return error_exit_status(err, 127);
 	}
+	own = sys_open("/proc/self/ns/pid", O_RDONLY, 0);
+	if (own < 0) {
+		return error_set(err, own, "open the caller's pid namespace");
+	}
 	r = spawn_prepare(&spawn, spec->terminal, err);
 	if (r < 0) {
 		return r;
 	}
 	args.pidfd = (uintptr_t)&pidfd;
+	group = spec->cgroup ? cgroup_clone_fd(spec->cgroup) : -EBADF;
 	if (group >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)group;
 	}
-	pid = clone_inside(spec, &args, err);
+	pid = clone_into(spec, own, &args);
 	if (pid == 0) {
-		static struct child c;
+		static struct child c; /* too large for comfort on the stack */
 
 		init_child(&c, spec);
+		merge_env(&c, spec);
 		c.join_cgroup = group < 0;
 		spawn_child(&spawn, &c);
 		child_run(&c, session_steps);
 	}
 	if (pid < 0) {
 		spawn_abort(&spawn);
-		return pid;
+		return pid == -ESRCH ? error_say(err, ESRCH, "the container has ended")
+				     : error_set(err, pid, "clone a process into the container");
 	}
 	return spawn_finish(&spawn, pid, pidfd, process, err);
 }
