@@ -9,7 +9,7 @@
 
 typedef int command_fn(int argc, char **argv, struct error *err);
 
-command_fn command_import, command_inspect, command_ls, command_path,
+command_fn command_bootstrap, command_import, command_inspect, command_ls, command_path,
 	command_prune, command_rm;
 
 /*

@@ -6,12 +6,14 @@
 #include "base/error.h"
 #include "base/sys.h"
 #include "rootfs-tools/image/command.h"
+#include "rootfs-tools/image/interrupt.h"
 
 static const struct image_command {
 	const char *name;
 	command_fn *run;
 	const char *help;
 } commands[] = {
+	{ "bootstrap", command_bootstrap, "make an image from distribution packages" },
 	{ "import", command_import, "make an image from a tar of a root file system" },
 	{ "inspect", command_inspect, "show an image's configuration" },
 	{ "ls", command_ls, "list the images" },
@@ -49,6 +51,7 @@ int main(int argc, char **argv)
 	/* libarchive decodes the names of POSIX headers by the locale; layers are always UTF-8. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	raise_descriptor_limit();
+	interrupt_init();
 	/* A reader that goes away is an error like any other, not the end of the clean-up. */
 	sigaction(SIGPIPE, &ignore, NULL);
 	if (argc < 2) {

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/sys.h"
+#include "rootfs-tools/image/interrupt.h"
 
 #define CHUNK_SIZE ((size_t)256 << 10)
 #define CHUNKS     16
@@ -74,6 +75,7 @@ static ssize_t input_read(struct stream *stream, void *data, size_t size)
 	struct pollfd fds[] = {
 		{ .fd = stream->input, .events = POLLIN },
 		{ .fd = stream->wake, .events = POLLIN },
+		{ .fd = interrupt_fd(), .events = POLLIN },
 	};
 
 	while (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
@@ -83,6 +85,9 @@ static ssize_t input_read(struct stream *stream, void *data, size_t size)
 	}
 	if (fds[1].revents) {
 		return -ECANCELED;
+	}
+	if (fds[2].revents) {
+		return -EINTR;
 	}
 	return sys_read(stream->input, data, size);
 }
