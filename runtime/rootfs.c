@@ -71,10 +71,11 @@ static int make_missing(struct walk *w, const char *name, bool last)
 		return r == -EEXIST ? 0 : r;
 	}
 	fd = sys_openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
-	if (fd >= 0) {
-		fd_close(&fd);
+	if (fd < 0) {
+		return fd == -EEXIST ? 0 : fd;
 	}
-	return fd < 0 && fd != -EEXIST ? fd : 0;
+	fd_close(&fd);
+	return 0;
 }
 
 /* One component: @name below @w->done. */
