@@ -5,8 +5,8 @@
  *   -> merge -> defaults and names (compose_normalize) -> typed model (compose_decode)
  *   -> consistency (compose_validate)
  *
- * A pass that finds errors goes on to the end of its own work, so that a person sees all of them,
- * and the next pass does not start.
+ * A pass that finds errors goes on to the end of its own work, so that a person sees all of them.
+ * After errors up to the long form the later passes do not start: they rely on it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -70,7 +70,7 @@ static void interpolate_scalar(
 	compose_path_text(path, name);
 	if (r == -EBADMSG) {
 		load_error(l, &node->mark,
-			"invalid interpolation format for %s.\nYou may need to escape any $ with "
+			"invalid interpolation format for %s. You may need to escape any $ with "
 			"another $.",
 			name);
 	} else if (r < 0) {
@@ -235,13 +235,10 @@ static int load_documents(struct loader *l, const struct document_list *all)
 	for (size_t i = 0; i < all->count; i++) {
 		l->root = compose_merge(l->arena, l->root, all->items[i]);
 	}
+	/* From here on every node has the kind that the tables promise, whatever else is wrong. */
 	compose_normalize(l);
-	if (!l->d->errors) {
-		compose_decode(l);
-	}
-	if (!l->d->errors) {
-		compose_validate(l);
-	}
+	compose_decode(l);
+	compose_validate(l);
 	return l->d->errors ? -EINVAL : 0;
 }
 

@@ -1,16 +1,15 @@
 /* How a later file's tree is laid on an earlier one's; both are in long form. */
+#include "base/hash.h"
 #include "specs/compose_schema.h"
 
 static struct yaml_node *merge_value(struct arena *arena, const struct schema_key *key,
 	struct yaml_node *base, struct yaml_node *over);
 
-static void merge_lists(struct arena *arena, const struct schema_key *key, struct yaml_node *base,
-	const struct yaml_node *over)
+static void merge_lists(struct arena *arena, struct yaml_node *base, const struct yaml_node *over)
 {
 	for (size_t i = 0; i < over->count; i++) {
 		yaml_append(arena, base, over->entries[i].value);
 	}
-	(void)key;
 }
 
 /* The members named in @identity, joined: equal texts mean "the same port", "the same target". */
@@ -32,30 +31,38 @@ static char *identity_of(const struct yaml_node *item, const char *identity)
 	return str_take(&text);
 }
 
-/* Later items take the place of earlier equal ones, where those stood. */
+/* Later items take the place of earlier equal ones, where those stood. A range can make tens of
+ * thousands of ports, hence the hash table (open addressing, at most half full). */
 static void unify(struct yaml_node *list, const char *identity)
 {
 	char **seen = xcalloc(list->count, sizeof(*seen));
-	size_t kept = 0;
+	size_t kept = 0, room = 16, *slots;
 
+	while (room < list->count * 2) {
+		room *= 2;
+	}
+	slots = xcalloc(room, sizeof(*slots)); /* index + 1 into seen; 0: free */
 	for (size_t i = 0; i < list->count; i++) {
 		char *id = identity_of(list->entries[i].value, identity);
-		size_t place = 0;
+		size_t at = (size_t)hash_u64(id, strlen(id)) & (room - 1);
 
-		while (place < kept && strcmp(seen[place], id) != 0) {
-			place++;
+		while (slots[at] && strcmp(seen[slots[at] - 1], id) != 0) {
+			at = (at + 1) & (room - 1);
 		}
-		list->entries[place] = list->entries[i];
-		if (place == kept) {
-			seen[kept++] = id;
-		} else {
+		if (slots[at]) {
+			list->entries[slots[at] - 1] = list->entries[i];
 			free(id);
+		} else {
+			list->entries[kept] = list->entries[i];
+			seen[kept++] = id;
+			slots[at] = kept;
 		}
 	}
 	for (size_t i = 0; i < kept; i++) {
 		free(seen[i]);
 	}
 	free(seen);
+	free(slots);
 	list->count = kept;
 }
 
@@ -133,7 +140,7 @@ static struct yaml_node *merge_value(struct arena *arena, const struct schema_ke
 			      !(key->flags & KEY_REPLACE);
 
 		if (append) {
-			merge_lists(arena, key, base, over);
+			merge_lists(arena, base, over);
 		} else {
 			base = over;
 		}
@@ -145,7 +152,10 @@ static struct yaml_node *merge_value(struct arena *arena, const struct schema_ke
 	if (over->kind != YAML_MAP) {
 		return over;
 	}
-	if (!base || base->kind != YAML_MAP || (key && key->flags & KEY_REPLACE && !map_of)) {
+	if (key && key->flags & KEY_REPLACE && !map_of) {
+		return over;
+	}
+	if (!base || base->kind != YAML_MAP) {
 		base = yaml_new(arena, YAML_MAP, &over->mark);
 	}
 	if (map_of) {

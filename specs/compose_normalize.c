@@ -124,24 +124,61 @@ static void resolve_environment(struct loader *l, struct yaml_node *service)
 	}
 }
 
+static void imply(
+	struct loader *l, struct yaml_node *service, const struct mark *mark, const char *name)
+{
+	struct yaml_node *depends = child_map(l, service, "depends_on"), *item;
+
+	if (yaml_find(depends, name)) {
+		return;
+	}
+	item = yaml_new(l->arena, YAML_MAP, mark);
+	yaml_set(l->arena, item, "condition", NULL,
+		yaml_new_string(l->arena, "service_started", mark));
+	yaml_set(l->arena, item, "restart", NULL, yaml_new_bool(l->arena, true, mark));
+	yaml_set(l->arena, item, "required", NULL, yaml_new_bool(l->arena, true, mark));
+	yaml_set(l->arena, depends, name, mark, item);
+}
+
 /* network_mode, pid, ipc: service:NAME needs that service first, and goes where it goes. */
 static void imply_dependency(struct loader *l, struct yaml_node *service, const char *key)
 {
-	struct yaml_node *node = yaml_get(service, key), *depends, *item;
+	const struct yaml_node *node = yaml_get(service, key);
 
-	if (!node || node->kind != YAML_STRING || strncmp(node->text, "service:", 8) != 0) {
-		return;
+	if (node && node->kind == YAML_STRING && strncmp(node->text, "service:", 8) == 0) {
+		imply(l, service, &node->mark, node->text + 8);
 	}
-	depends = child_map(l, service, "depends_on");
-	if (yaml_find(depends, node->text + 8)) {
-		return;
+}
+
+/* links: [SERVICE[:ALIAS]], volumes_from: [SERVICE[:ro]] need that service first, too. */
+static void imply_dependencies(struct loader *l, struct yaml_node *service, const char *key)
+{
+	const struct yaml_node *list = yaml_get(service, key);
+
+	for (size_t i = 0; list && i < list->count; i++) {
+		const struct yaml_node *item = list->entries[i].value;
+
+		if (strncmp(item->text, "container:", 10) != 0) {
+			imply(l, service, &item->mark,
+				arena_strndup(l->arena, item->text, strcspn(item->text, ":")));
+		}
 	}
-	item = yaml_new(l->arena, YAML_MAP, &node->mark);
-	yaml_set(l->arena, item, "condition", NULL,
-		yaml_new_string(l->arena, "service_started", &node->mark));
-	yaml_set(l->arena, item, "restart", NULL, yaml_new_bool(l->arena, true, &node->mark));
-	yaml_set(l->arena, item, "required", NULL, yaml_new_bool(l->arena, true, &node->mark));
-	yaml_set(l->arena, depends, node->text + 8, &node->mark, item);
+}
+
+/* Build arguments without a value are the project's variables, or nothing. */
+static void resolve_arguments(struct loader *l, struct yaml_node *args)
+{
+	for (size_t i = 0; args && i < args->count; i++) {
+		struct yaml_entry *entry = &args->entries[i];
+		const char *value = loader_variable(l, entry->key);
+
+		if (entry->value->kind == YAML_NULL && value) {
+			entry->value = yaml_new_string(l->arena, value, &entry->value->mark);
+		}
+	}
+	if (args) {
+		drop_nulls(args);
+	}
 }
 
 /* A label without a value has the empty one. */
@@ -170,7 +207,13 @@ static void normalize_service(struct loader *l, struct yaml_node *service, bool 
 	for (size_t i = 0; i < ARRAY_SIZE(sharing); i++) {
 		imply_dependency(l, service, sharing[i]);
 	}
+	imply_dependencies(l, service, "links");
+	imply_dependencies(l, service, "volumes_from");
+	if (yaml_get(service, "profiles") && yaml_get(service, "profiles")->count == 0) {
+		yaml_remove(service, "profiles");
+	}
 	build = yaml_get(service, "build");
+	resolve_arguments(l, yaml_get(build, "args"));
 	if (build && !yaml_find(build, "dockerfile") && !yaml_find(build, "dockerfile_inline")) {
 		yaml_set(l->arena, build, "dockerfile", NULL,
 			yaml_new_string(l->arena, "Dockerfile", &build->mark));

@@ -108,6 +108,7 @@ static void expand_ranges(struct shaper *s, struct yaml_node *list, const struct
 {
 	char published[32];
 
+	s->ports += container->last - container->first + 1;
 	for (unsigned i = 0; i <= container->last - container->first; i++) {
 		if (host->first == 0) {
 			published[0] = '\0';
@@ -146,7 +147,7 @@ static void expand_short(struct shaper *s, struct yaml_node *list, const struct 
 		shape_error(s, &item->mark, path,
 			": Invalid ranges specified for container and host Ports: %s and %s",
 			parts.container, parts.host);
-	} else if (list->count + container.last - container.first >= MAX_PORTS) {
+	} else if (s->ports + container.last - container.first >= MAX_PORTS) {
 		shape_error(s, &item->mark, path, ": too many ports");
 	} else {
 		expand_ranges(s, list, &item->mark, &parts, &host, &container);

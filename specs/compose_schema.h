@@ -79,6 +79,7 @@ struct shaper {
 	const char *directory; /* of the project, absolute */
 	const char *home; /* for "~"; NULL: unknown */
 	bool escape_paths; /* leave paths as written */
+	size_t ports; /* made so far: ranges multiply */
 };
 
 void shape_error(struct shaper *s, const struct mark *mark, const struct compose_path *path,

@@ -371,8 +371,8 @@ static bool name_valid(const char *name)
 		       '\0';
 }
 
-static void shape_object_map(struct shaper *s, struct yaml_node *node,
-	const struct schema_key *key, const struct compose_path *path)
+static void shape_object_map(struct shaper *s, struct yaml_node *node, const struct schema_key *key,
+	const struct compose_path *path)
 {
 	for (size_t i = 0; i < node->count; i++) {
 		struct yaml_entry *entry = &node->entries[i];
@@ -410,8 +410,8 @@ static void shape_object_list(struct shaper *s, struct yaml_node *node,
 	}
 }
 
-static void shape_collection(struct shaper *s, struct yaml_node *node,
-	const struct schema_key *key, const struct compose_path *path)
+static void shape_collection(struct shaper *s, struct yaml_node *node, const struct schema_key *key,
+	const struct compose_path *path)
 {
 	bool list = key->kind == KIND_LIST || key->kind == KIND_STRINGS ||
 		    key->kind == KIND_OBJECT_LIST;

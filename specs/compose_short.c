@@ -216,7 +216,7 @@ static void shape_mode(struct shaper *s, struct yaml_node *item, const struct co
 		shape_error(s, &mode->mark, &child, " must be a file mode such as 0440");
 		value = 0;
 	}
-	*mode = *yaml_new_string(s->arena, arena_printf(s->arena, "%#05lo", value), &mode->mark);
+	*mode = *yaml_new_string(s->arena, arena_printf(s->arena, "0%03lo", value), &mode->mark);
 }
 
 struct yaml_node *shape_grants(
@@ -240,11 +240,10 @@ struct yaml_node *shape_grants(
 		target = yaml_get_text(item, "target");
 		if (!source) {
 			shape_error(s, &item->mark, &child, " needs a source");
-		} else if (secrets && (!target || target[0] != '/')) {
+		} else if (secrets && !target) {
 			yaml_set(s->arena, item, "target", NULL,
 				yaml_new_string(s->arena,
-					arena_printf(s->arena, "/run/secrets/%s",
-						target ? target : source),
+					arena_printf(s->arena, "/run/secrets/%s", source),
 					&item->mark));
 		}
 	}

@@ -75,27 +75,26 @@ static void check_volumes(struct loader *l, struct compose_service *service)
 	}
 }
 
-/* volumes and tmpfs on one target: which one would win is nothing anyone should have to know. */
+/* Volumes are one for each target after the merge; a tmpfs is not merged with them. */
 static void check_targets(struct loader *l, struct compose_service *service)
 {
-	size_t volumes = 0;
+	const struct yaml_node *tmpfs =
+		yaml_get(yaml_get(yaml_get(l->root, "services"), service->name), "tmpfs");
+	size_t volumes = service->mount_count - (tmpfs ? tmpfs->count : 0);
 
-	while (volumes < service->mount_count && !service->mounts[volumes].tmpfs_options &&
-		service->mounts[volumes].mark.line) {
-		volumes++;
-	}
-	volumes = 0;
-	for (size_t i = 0; i < service->mount_count; i++) {
+	for (size_t i = volumes; i < service->mount_count; i++) {
 		for (size_t j = 0; j < i; j++) {
-			if (strcmp(service->mounts[i].target, service->mounts[j].target) == 0) {
-				load_error(l, &service->mounts[j].mark,
-					"services.%s: target %s is mounted twice (tmpfs and "
-					"volumes)",
-					service->name, service->mounts[i].target);
+			if (strcmp(service->mounts[i].target, service->mounts[j].target) != 0) {
+				continue;
 			}
+			load_error(l, &service->mounts[j].mark,
+				"services.%s.%s[%zu]: target %s already mounted as "
+				"services.%s.tmpfs[%zu]",
+				service->name, j < volumes ? "volumes" : "tmpfs",
+				j < volumes ? j : j - volumes, service->mounts[i].target,
+				service->name, i - volumes);
 		}
 	}
-	(void)volumes;
 }
 
 static const struct compose_service *find_in(

@@ -120,18 +120,12 @@ static void print_source_line(const struct source *source, const struct mark *ma
 	fputs("^\n", out);
 }
 
-/* The text after its first line is a hint and is set off from it. */
-static void print_text(const char *text, FILE *out)
+/* What follows the first line is a hint; it stands below the line and its caret. */
+static void print_hint(const char *text, FILE *out)
 {
-	for (;;) {
-		size_t length = strcspn(text, "\n");
-
-		fprintf(out, "%.*s\n", (int)length, text);
-		if (!text[length]) {
-			return;
-		}
-		fputs("    ", out);
-		text += length + 1;
+	for (const char *p = strchr(text, '\n'); p; p = strchr(p, '\n')) {
+		p++;
+		fprintf(out, "    %.*s\n", (int)strcspn(p, "\n"), p);
 	}
 }
 
@@ -153,11 +147,12 @@ void diagnostics_print(const struct diagnostics *d, FILE *out)
 			fprintf(out, "%s: ", mark->file);
 		}
 		fputs(sorted[i]->severity == SEVERITY_ERROR ? "error: " : "warning: ", out);
-		print_text(sorted[i]->text, out);
+		fprintf(out, "%.*s\n", (int)strcspn(sorted[i]->text, "\n"), sorted[i]->text);
 		if (mark->file && mark->line) {
 			source_open(&source, mark->file);
 			print_source_line(&source, mark, out);
 		}
+		print_hint(sorted[i]->text, out);
 	}
 	if (d->errors > 0 && d->count >= DIAGNOSTICS_MAX) {
 		fprintf(out, "more findings are not shown\n");

@@ -184,6 +184,15 @@ static struct yaml_node *build_next(struct builder *b, yaml_event_type_t end, bo
 	return node;
 }
 
+static bool room_left(struct builder *b, const struct yaml_node *node)
+{
+	if (node->count >= YAML_MAX_ENTRIES) {
+		fail(b, &node->mark, "more than 4096 entries in one list or mapping");
+		return false;
+	}
+	return true;
+}
+
 static void build_list(struct builder *b, struct yaml_node *list)
 {
 	bool ended = false;
@@ -191,7 +200,7 @@ static void build_list(struct builder *b, struct yaml_node *list)
 	for (;;) {
 		struct yaml_node *item = build_next(b, YAML_SEQUENCE_END_EVENT, &ended);
 
-		if (ended || !item) {
+		if (ended || !item || !room_left(b, list)) {
 			return;
 		}
 		yaml_append(b->arena, list, item);
@@ -260,6 +269,9 @@ static void merge_map(
 {
 	for (size_t i = 0; i < from->count; i++) {
 		key_set_grow(set, map);
+		if (!room_left(b, map)) {
+			return;
+		}
 		if (*key_slot(set, map, from->entries[i].key) == 0) {
 			map_push(b, map, set, &from->entries[i]);
 		}
@@ -309,7 +321,7 @@ static bool build_pair(
 	if (!value) {
 		return false;
 	}
-	if (key->plain && strcmp(key->text, "<<") == 0) {
+	if (key->plain && strcmp(key->text, "<<") == 0 && room_left(b, merges)) {
 		yaml_append(b->arena, merges, value);
 		return true;
 	}
@@ -317,6 +329,9 @@ static bool build_pair(
 		diagnostics_add(
 			b->d, SEVERITY_ERROR, &key->mark, NULL, "non-string key: %s", key->text);
 		return true;
+	}
+	if (!room_left(b, map)) {
+		return false;
 	}
 	entry = (struct yaml_entry){ .key = key->text, .key_mark = key->mark, .value = value };
 	key_set_grow(set, map);

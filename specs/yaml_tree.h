@@ -23,6 +23,7 @@ enum {
 	YAML_MAX_BYTES = 4 << 20,
 	YAML_MAX_DEPTH = 64,
 	YAML_MAX_NODES = 100000,
+	YAML_MAX_ENTRIES = 4096, /* of one list or map: what follows searches them one by one */
 };
 
 enum yaml_kind {
