@@ -158,7 +158,8 @@ static void ellipsis_keeps_characters_whole(void **state)
 static const char *const fixture =
 	"[{\"id\":\"abc\",\"name\":\"p-web-1\",\"service\":\"web\",\"number\":1,\"image\":"
 	"\"nginx\","
-	"\"args\":[\"nginx\",\"-g\",\"daemon off;\"],\"state\":\"running\",\"health\":\"healthy\","
+	"\"args\":[\"nginx\",\"-g\",\"daemon off; "
+	"x\"],\"state\":\"running\",\"health\":\"healthy\","
 	"\"exit_code\":0,\"created_ns\":1767323041000000000,\"started_ns\":1767323042000000000,"
 	"\"ports\":[{\"ip\":\"127.0.0.1\",\"published\":80,\"target\":8000,\"protocol\":\"tcp\"}],"
 	"\"expose\":[\"9000/tcp\"],\"labels\":{\"a\":\"b\",\"c\":\"d\"},\"pid\":7,"
@@ -175,10 +176,11 @@ static void ps_prints_dockers_table(void **state)
 	psview_table(containers, NOW, false, out);
 	fclose(out);
 	assert_string_equal(text,
-		"NAME      IMAGE   COMMAND                 SERVICE   CREATED         STATUS        "
+		"NAME      IMAGE   COMMAND                  SERVICE   CREATED         STATUS       "
+		" "
 		"  "
 		"         PORTS\n"
-		"p-web-1   nginx   \"nginx -g daemon of\u2026\"   web       4 seconds ago   Up 3 "
+		"p-web-1   nginx   \"nginx -g daemon off\u2026\"   web       4 seconds ago   Up 3 "
 		"seconds (healthy)   127.0.0.1:80->8000/tcp, 9000/tcp\n");
 }
 

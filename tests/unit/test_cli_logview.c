@@ -71,6 +71,11 @@ static void write_entries(struct place *p, unsigned count)
 /* As the supervisor does it: log.1 becomes log.2, log becomes log.1; the eldest of @keep goes. */
 static void rotate(struct place *p, unsigned keep)
 {
+	for (unsigned n = keep; n < 6; n++) {
+		_cleanup_free_ char *old = xasprintf("%s.%u", p->path, n);
+
+		unlink(old);
+	}
 	for (unsigned n = keep - 1; n >= 1; n--) {
 		_cleanup_free_ char *from =
 			n == 1 ? xstrdup(p->path) : xasprintf("%s.%u", p->path, n - 1);
@@ -290,8 +295,8 @@ static void merges_by_time_with_padded_names(void **state)
 	struct logview_options options = { .prefix = true };
 	_cleanup_free_ char *text = capture(merge_two, *state, &options);
 
-	assert_string_equal(text, "web-1  | 0\nweb-1  | 1\ndb-10  | middle\nweb-1  | 2\n"
-				  "db-10  | open\nweb-1 exited with code 1\n");
+	assert_string_equal(text, "web-1   | 0\nweb-1   | 1\ndb-10   | middle\nweb-1   | 2\n"
+				  "db-10   | open\nweb-1 exited with code 1\n");
 }
 
 static void colours_bounds_and_times_are_options(void **state)
@@ -305,8 +310,8 @@ static void colours_bounds_and_times_are_options(void **state)
 
 	options.until_ns = options.since_ns + INT64_C(500000000);
 	text = capture(merge_two, p, &options);
-	assert_string_equal(text, "\033[36mweb-1  | \033[0m2026-01-02T03:04:01Z 1\n"
-				  "\033[33mdb-10  | \033[0m2026-01-02T03:04:01.5Z dle\n"
+	assert_string_equal(text, "\033[36mweb-1   | \033[0m2026-01-02T03:04:01Z 1\n"
+				  "\033[33mdb-10   | \033[0m2026-01-02T03:04:01.5Z dle\n"
 				  "\033[36mweb-1 exited with code 1\033[0m\n");
 }
 
