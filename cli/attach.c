@@ -103,6 +103,15 @@ int attach_begin(struct attachment *a, struct error *err)
 	return r;
 }
 
+static void resize(const struct attachment *a)
+{
+	unsigned rows, columns;
+
+	if (a->master >= 0 && tty_size(STDIN_FILENO, &rows, &columns)) {
+		tty_resize(a->master, rows, columns);
+	}
+}
+
 int attach_started(struct attachment *a, int *fds, size_t fd_count, struct error *err)
 {
 	int r;
@@ -118,7 +127,7 @@ int attach_started(struct attachment *a, int *fds, size_t fd_count, struct error
 	if (r < 0) {
 		return r;
 	}
-	attach_resize(a);
+	resize(a);
 	/* What is typed must not wait in us while the other side's output waits for us. */
 	fd_nonblock(a->master, true);
 	r = relay_begin(&a->relays[1], a->session->loop, a->master, STDOUT_FILENO, NULL, a, err);
@@ -131,13 +140,22 @@ int attach_started(struct attachment *a, int *fds, size_t fd_count, struct error
 	return r;
 }
 
-void attach_resize(struct attachment *a)
+bool attach_signal(struct attachment *a, struct call *call, int signal)
 {
-	unsigned rows, columns;
+	_cleanup_json_ json_t *frame = NULL;
 
-	if (a->master >= 0 && tty_size(STDIN_FILENO, &rows, &columns)) {
-		tty_resize(a->master, rows, columns);
+	if (signal == SIGWINCH) {
+		resize(a);
+		return false;
 	}
+	/* Our terminal is gone; its master closes with us, and that is the other side's hang-up. */
+	if (++a->signals > 2 || (a->tty && signal == SIGHUP)) {
+		return true;
+	}
+	frame = json_object();
+	json_put_int(frame, "signal", signal);
+	call_send(call, frame);
+	return false;
 }
 
 void attach_end(struct attachment *a)

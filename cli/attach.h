@@ -22,6 +22,7 @@ struct attachment {
 	bool owned[3];
 	int near[3]; /* our ends of pipes; -EBADF where the descriptor itself is passed */
 	int master;
+	unsigned signals; /* to end it, so far */
 	struct relay relays[3];
 };
 
@@ -39,8 +40,11 @@ void attach_describe(const struct attachment *a, json_t *request);
 int attach_begin(struct attachment *a, struct error *err);
 /* "started" came: with a tty, takes the master out of @fds and connects the terminal. */
 int attach_started(struct attachment *a, int *fds, size_t fd_count, struct error *err);
-/* The terminal has another size. */
-void attach_resize(struct attachment *a);
+/*
+ * A signal came: another size goes to the terminal, others to the process over @call. Somebody
+ * who asks a third time wants out: true.
+ */
+bool attach_signal(struct attachment *a, struct call *call, int signal);
 /* Copies what is left of the output, gives the terminal back and releases everything. */
 void attach_end(struct attachment *a);
 

@@ -108,6 +108,14 @@ int call_begin(struct call *call, struct loop *loop, const char *project, bool s
 	return 0;
 }
 
+void call_send(struct call *call, const json_t *frame)
+{
+	/* A few bytes on a connection that is read: a failure means that it is closing. */
+	if (call->active) {
+		protocol_send(call->socket, frame, NULL, 0, NULL);
+	}
+}
+
 void call_end(struct call *call)
 {
 	close_call(call);

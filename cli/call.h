@@ -39,6 +39,8 @@ struct call {
  */
 int call_begin(struct call *call, struct loop *loop, const char *project, bool start,
 	const json_t *request, const int *fds, size_t fd_count, struct error *err);
+/* Sends one more frame while the request is under way: {"signal": N} of exec and run. */
+void call_send(struct call *call, const json_t *frame);
 /* Abandons the request if it is still under way, and releases everything. */
 void call_end(struct call *call);
 

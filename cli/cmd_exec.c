@@ -55,9 +55,7 @@ static void on_signal(struct session *session, int signal)
 {
 	struct execution *e = session->owner;
 
-	if (signal == SIGWINCH) {
-		attach_resize(&e->attachment);
-	} else {
+	if (attach_signal(&e->attachment, &e->call, signal)) {
 		session->interrupted = signal;
 		loop_stop(session->loop);
 	}

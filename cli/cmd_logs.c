@@ -154,7 +154,7 @@ static void on_event(struct call *call, const json_t *event, int *fds, size_t fd
 	if (json_bool(event, "ready", false) || strcmp(kind, "started") == 0 ||
 		strcmp(kind, "created") == 0) {
 		refresh(f);
-	} else if (strcmp(kind, "exited") == 0 && logview_has(f->view, name)) {
+	} else if (json_object_get(event, "exit_code") && logview_has(f->view, name)) {
 		char text[64];
 
 		logview_finish(f->view, name);

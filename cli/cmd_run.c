@@ -70,9 +70,9 @@ static void on_signal(struct session *session, int signal)
 {
 	struct oneoff *o = session->owner;
 
-	if (signal == SIGWINCH) {
-		attach_resize(&o->attachment);
-	} else {
+	/* Until it runs there is nobody to tell: giving up takes the start back. */
+	if ((!o->container && signal != SIGWINCH) ||
+		attach_signal(&o->attachment, &o->call, signal)) {
 		session->interrupted = signal;
 		loop_stop(session->loop);
 	}

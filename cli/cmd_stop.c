@@ -102,11 +102,30 @@ static int say_none(const struct operation *o, const char *const *services, stru
 	return error_say(err, ENOENT, "%s", o->none);
 }
 
+/* A service of the files that has no container yet is nothing to the supervisor. */
+static void keep_present(
+	const json_t *containers, const char *const *services, struct strv *present)
+{
+	json_t *container;
+	size_t i;
+
+	for (; services && *services; services++) {
+		json_array_foreach(containers, i, container)
+		{
+			if (strcmp(json_text(container, "service", ""), *services) == 0) {
+				strv_add(present, *services);
+				break;
+			}
+		}
+	}
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
 	const char *const *services = cli_services(inv);
 	_cleanup_json_ json_t *request = NULL, *containers = NULL;
 	_cleanup_free_ char *name = NULL;
+	_cleanup_strv_ struct strv present = { 0 };
 	const struct operation *o = operations;
 	int r = project_containers(&name, &containers, err);
 
@@ -119,10 +138,11 @@ static int run(const struct invocation *inv, struct error *err)
 	if (r < 0) {
 		return r;
 	}
-	if (json_array_size(containers) == 0) {
+	keep_present(containers, services, &present);
+	if (json_array_size(containers) == 0 || (services && present.count == 0)) {
 		return say_none(o, services, err);
 	}
-	request = call_request(o->op, services);
+	request = call_request(o->op, (const char *const *)present.items);
 	r = add_settings(request, err);
 	return r < 0 ? r : session_operate(name, false, request, o->verb, given.wait, err);
 }

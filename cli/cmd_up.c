@@ -132,55 +132,11 @@ static int check_names(
 	return 0;
 }
 
-static bool in_files(const struct compose_project *model, const char *service)
-{
-	if (compose_find_service(model, service)) {
-		return true;
-	}
-	for (size_t i = 0; i < model->disabled_count; i++) {
-		if (strcmp(model->disabled[i].name, service) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Says which containers belong to services that the files no longer have. */
-static void warn_of_orphans(const struct compose_project *model)
-{
-	const char *quiet = getenv("COMPOSE_IGNORE_ORPHANS");
-	_cleanup_json_ json_t *containers = NULL;
-	_cleanup_str_ struct str names = { 0 };
-	struct error none = ERROR_INIT;
-	json_t *container;
-	size_t i;
-
-	if ((quiet && (*quiet == '1' || *quiet == 't')) ||
-		call_containers(model->name, &containers, &none) < 0) {
-		return;
-	}
-	json_array_foreach(containers, i, container)
-	{
-		if (!in_files(model, json_text(container, "service", "")) &&
-			!json_bool(container, "oneoff", false)) {
-			str_addf(&names, "%s%s", names.size ? " " : "",
-				json_text(container, "name", ""));
-		}
-	}
-	if (names.size > 0) {
-		fprintf(stderr,
-			"warning: Found orphan containers ([%s]) for this project. If you removed "
-			"or "
-			"renamed this service in your compose file, you can run this command with "
-			"the --remove-orphans flag to clean it up.\n",
-			str_text(&names));
-	}
-}
-
 json_t *up_request(const struct up_options *o, const struct compose_project *model,
 	const struct plan *plan, bool attach)
 {
 	json_t *request = call_request("apply", o->services), *known = json_array();
+	const char *ignore = getenv("COMPOSE_IGNORE_ORPHANS");
 
 	for (size_t i = 0; i < model->service_count; i++) {
 		json_array_append_new(known, json_string(model->services[i].name));
@@ -190,7 +146,11 @@ json_t *up_request(const struct up_options *o, const struct compose_project *mod
 	}
 	json_put(request, "plan", plan_print(plan));
 	/* The plan holds only what was selected; these are no orphans. */
-	json_put(request, "known_services", known);
+	if (o->remove_orphans || !ignore || (*ignore != '1' && *ignore != 't')) {
+		json_put(request, "known_services", known);
+	} else {
+		json_decref(known);
+	}
 	json_put_text(request, "recreate",
 		o->force_recreate ? "force" : (o->no_recreate ? "never" : "diverged"));
 	json_put_bool(request, "start", !o->no_start);
@@ -223,12 +183,9 @@ static int apply(struct up_options *o, struct compose_project *model, struct err
 	if (r < 0) {
 		return r;
 	}
-	if (!o->remove_orphans) {
-		warn_of_orphans(model);
-	}
 	request = up_request(o, model, plan, attach);
 	r = attach ? up_attached(o, model, plan, request, err)
-		   : session_operate(model->name, true, request, "Running", o->wait, err);
+		   : session_operate(model->name, true, request, "Running", true, err);
 	json_decref(request);
 	plan_free(plan);
 	return r;

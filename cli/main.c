@@ -205,6 +205,21 @@ static int dispatch(int argc, char **argv, struct error *err)
 	return run_command(command, words - 1, argv + first + 1, err);
 }
 
+/* A caller that ignored SIGCHLD would take the exit statuses of our children away, and one that
+ * blocked signals the use of Ctrl-C. */
+static void inherit_nothing_odd(void)
+{
+	static const int defaults[] = { SIGCHLD, SIGPIPE, SIGTERM };
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
+		sigaction(defaults[i], &action, NULL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
@@ -217,6 +232,7 @@ int main(int argc, char **argv)
 	if (r >= 0) {
 		close(r);
 	}
+	inherit_nothing_odd();
 	if (argc > 1 && strcmp(argv[1], "__guardian") == 0) {
 		return run_guardian(argc, argv);
 	}

@@ -111,6 +111,7 @@ static void put_joined(json_t *line, const char *member, const json_t *items, co
 static json_t *container_line(const json_t *c, const char *project, int64_t now)
 {
 	json_t *line = json_object();
+	int64_t exit_code = json_int(c, "exit_code", 0);
 	_cleanup_str_ struct str command = { 0 }, created = { 0 }, ago = { 0 }, status = { 0 };
 
 	format_command(&command, json_object_get(c, "args"), COMMAND_WIDTH);
@@ -127,7 +128,8 @@ static json_t *container_line(const json_t *c, const char *project, int64_t now)
 	json_put_text(line, "State", json_text(c, "state", ""));
 	json_put_text(line, "Status", str_text(&status));
 	json_put_text(line, "Health", json_text(c, "health", ""));
-	json_put_int(line, "ExitCode", json_int(c, "exit_code", 0));
+	/* -1: it has not ended yet. */
+	json_put_int(line, "ExitCode", exit_code < 0 ? 0 : exit_code);
 	json_put(line, "Publishers", publishers(c));
 	json_put_text(line, "CreatedAt", str_text(&created));
 	json_put_text(line, "RunningFor", str_text(&ago));

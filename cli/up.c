@@ -324,7 +324,7 @@ static void on_event(struct call *call, const json_t *event, int *fds, size_t fd
 			attach_logs(s);
 		}
 	}
-	if (strcmp(kind, "exited") == 0) {
+	if (json_object_get(event, "exit_code")) { /* exited, or restarting after that */
 		on_end(s, m, event);
 	} else if (strcmp(kind, "created") == 0 || strcmp(kind, "recreated") == 0) {
 		refresh_soon(s);

@@ -112,7 +112,13 @@ static int create_network(struct supervisor *s, const struct plan_network *plan,
 	if (r == 0) {
 		r = net_bridge_create(s->net, network.bridge, network.gateway, err);
 	}
+	/* What leaves a container for the outside, or comes from there to a published port, is
+	 * forwarded by this host. An internal network needs none of it. */
+	if (r == 0 && !network.internal) {
+		r = net_forwarding_acquire(dirs_run(NULL), s->link->project, err);
+	}
 	if (r < 0) {
+		net_bridge_remove(s->net, network.bridge, NULL);
 		network_finish(&s->networks[--s->network_count]);
 		record_project(s, NULL);
 		return r;
@@ -196,7 +202,7 @@ void networks_remove_all(struct supervisor *s, struct connection *c)
 		struct network *network = &s->networks[s->network_count - 1];
 		struct error err = ERROR_INIT;
 
-		if (net_link_remove(s->net, network->bridge, &err) < 0) {
+		if (net_bridge_remove(s->net, network->bridge, &err) < 0) {
 			control_warn(s, "%s", err.message);
 		}
 		connection_tell_name(c, "network-removed", network->name);

@@ -31,7 +31,7 @@ static void fill(struct oci_config *config)
 	static const int sets[] = { OCI_CAPS_BOUNDING, OCI_CAPS_EFFECTIVE, OCI_CAPS_PERMITTED };
 
 	oci_config_init(config);
-	config->version = "1.2.0";
+	config->version = "1.0.2"; /* nothing in it is newer, and old runtimes take no other */
 	config->process.args = args;
 	config->process.arg_count = count(args);
 	config->process.env = env;

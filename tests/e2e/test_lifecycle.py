@@ -183,7 +183,7 @@ services:
     healthcheck: {test: [CMD, /payload, exists, /tmp/ready], interval: 1s, retries: 20}
   web:
     image: payload
-    command: cat /shared/done -- serve
+    command: cat /shared/done -- echo -- serve
     volumes: [shared:/shared]
     depends_on:
       migrate: {condition: service_completed_successfully}
