@@ -14,7 +14,7 @@
 struct bootstrap_options {
 	struct config_options config;
 	const char *suite, *variant;
-	struct strv packages;
+	struct strv packages, commands;
 	bool quiet;
 };
 
@@ -27,6 +27,8 @@ static const struct option_row rows[] = {
 	ROW("--suite", 's', OPTION_TEXT, suite, "SUITE", "release to install, such as bookworm"),
 	ROW("--package", 'p', OPTION_LIST, packages, "PACKAGE",
 		"package to install with what it depends on (also a list with commas)"),
+	ROW("--run", 0, OPTION_LIST, commands, "COMMAND",
+		"shell command run in the new root after the packages are installed"),
 	ROW("--variant", 0, OPTION_TEXT, variant, "VARIANT",
 		"mmdebstrap's choice of base packages (minbase)"),
 	CONFIG_OPTION_ROWS(struct bootstrap_options, config),
@@ -121,6 +123,7 @@ static int run(struct bootstrap *b, struct repository *repository, const char *n
 		.variant = b->options->variant ? b->options->variant : "minbase",
 		.architecture = debian_architecture(b->options->config.architecture),
 		.packages = &b->options->packages,
+		.commands = &b->options->commands,
 		.title = name,
 	};
 	int r = prepare(b, repository, state, err);
@@ -190,6 +193,7 @@ int command_bootstrap(int argc, char **argv, struct error *err)
 		r = bootstrap(&options, words.items[0], err);
 	}
 	strv_finish(&options.packages);
+	strv_finish(&options.commands);
 	config_options_finish(&options.config);
 	return r;
 }

@@ -42,7 +42,6 @@ static const char *const fixed_arguments[] = {
 	"--skip=essential/unlink",
 	"--setup-hook=" FETCH_HOOK,
 	"--customize-hook=" KEEP_HOOK,
-	"--customize-hook=" CLEAN_HOOK,
 };
 
 /* Parts of this machine's apt configuration that decide how and whether a mirror is reached. */
@@ -214,7 +213,8 @@ static void print_messages(const struct mmdebstrap *run)
 
 /* --- the run --- */
 
-static void add_arguments(const struct mmdebstrap_options *options, struct strv *argv)
+static void add_arguments(
+	const struct mmdebstrap_options *options, struct strv *argv, struct strv *environment)
 {
 	strv_add(argv, "mmdebstrap");
 	for (size_t i = 0; i < ARRAY_SIZE(fixed_arguments); i++) {
@@ -227,6 +227,12 @@ static void add_arguments(const struct mmdebstrap_options *options, struct strv 
 	for (size_t i = 0; i < options->packages->count; i++) {
 		strv_addf(argv, "--include=%s", options->packages->items[i]);
 	}
+	/* The commands travel in the environment: no quoting of ours between them and the shell. */
+	for (size_t i = 0; i < options->commands->count; i++) {
+		strv_addf(argv, "--customize-hook=chroot \"$1\" sh -ec \"$WHERRY_RUN_%zu\"", i);
+		strv_addf(environment, "WHERRY_RUN_%zu=%s", i, options->commands->items[i]);
+	}
+	strv_add(argv, "--customize-hook=" CLEAN_HOOK);
 	add_apt_settings(argv);
 	strv_add(argv, options->suite);
 	strv_add(argv, "-");
@@ -243,7 +249,7 @@ int mmdebstrap_start(
 	memset(run, 0, sizeof(*run));
 	run->output = run->messages = -EBADF;
 	run->title = options->title;
-	add_arguments(options, &argv);
+	add_arguments(options, &argv, &environment);
 	strv_addf(&environment, "TMPDIR=%s", options->work);
 	strv_addf(&environment, "WHERRY_PACKAGES=%s", options->cache);
 	strv_add(&environment, "LC_ALL=C.UTF-8");

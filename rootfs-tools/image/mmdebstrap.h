@@ -12,6 +12,7 @@
 struct mmdebstrap_options {
 	const char *suite, *variant, *architecture; /* architecture in Debian's words, or NULL */
 	const struct strv *packages;
+	const struct strv *commands; /* for the shell of the new root, before it is packed */
 	const char *sources; /* path of a sources.list */
 	const char *work; /* folder for its temporary files */
 	const char *cache; /* folder where package files are kept for the next run */

@@ -356,6 +356,18 @@ int repository_commit(struct repository *repository, const char *name, struct la
 
 /* --- removing --- */
 
+/* A canonical name as docker shows it. */
+static void tell_name(void (*tell)(const char *line), const char *what, const char *canonical)
+{
+	struct image_name name;
+	_cleanup_free_ char *text = image_name_parse(canonical, &name, NULL) == 0
+					    ? image_name_familiar(&name)
+					    : xstrdup(canonical);
+	_cleanup_free_ char *line = xasprintf("%s: %s", what, text);
+
+	tell(line);
+}
+
 static void tell_text(void (*tell)(const char *line), const char *what, const char *text)
 {
 	_cleanup_free_ char *line = xasprintf("%s: %s", what, text);
@@ -376,7 +388,7 @@ static void index_forget(json_t *list, const char *digest, const char *name, boo
 			continue;
 		}
 		if (entry_has) {
-			tell_text(tell, "Untagged", entry_has);
+			tell_name(tell, "Untagged", entry_has);
 		}
 		if (keep_nameless && count_digest(list, digest) == 1) {
 			json_object_del(entry, "annotations");
