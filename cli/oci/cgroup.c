@@ -2,44 +2,50 @@
 #include <poll.h>
 
 #include "base/clock.h"
+#include "base/fd.h"
 #include "cli/oci/oci.h"
-#include "runtime/cgroup.h"
 
 /* SIGKILL takes effect in microseconds; seconds mean a process stuck in the kernel. */
 #define REMOVE_WITHIN_US (10 * USEC_PER_SEC)
 
-int oci_cgroup_remove(const char *path, struct error *err)
+/* Kills what is in the group until it can be removed. */
+static int remove_busy(struct cgroup *cgroup)
 {
+	_cleanup_fd_ int events = cgroup_events_fd(cgroup);
 	int64_t deadline_us = clock_now_us() + REMOVE_WITHIN_US;
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	int wait_ms = 1;
-	int r = cgroup_layout_read(&layout, err);
+	int wait_ms = 1, r;
 
-	if (r < 0) {
-		return r;
-	}
-	r = cgroup_open(&layout, path, &cgroup);
-	while (r == 0) {
-		struct pollfd changed = { .fd = cgroup_events_fd(&cgroup), .events = POLLPRI };
+	do {
+		struct pollfd changed = { .fd = events, .events = POLLPRI };
 
-		r = cgroup_remove(&cgroup);
-		if (r != -EBUSY || clock_now_us() > deadline_us) {
-			break;
-		}
-		cgroup_kill(&cgroup);
+		cgroup_kill(cgroup);
 		/* v1 tells nobody when a group becomes empty; there this is a pause. */
 		poll(&changed, 1, wait_ms);
 		wait_ms = wait_ms < 64 ? wait_ms * 2 : wait_ms;
-		r = 0;
+		r = cgroup_remove(cgroup);
+	} while (r == -EBUSY && clock_now_us() < deadline_us);
+	return r;
+}
+
+int oci_cgroup_end(struct cgroup *cgroup, struct error *err)
+{
+	char parent[sizeof(cgroup->path)];
+	char *slash;
+	int r = cgroup_remove(cgroup);
+
+	if (r == -EBUSY) {
+		r = remove_busy(cgroup);
 	}
-	if (r == 0 || r == -ENOENT) {
-		cgroup_remove_parents(&layout, path);
-		r = 0;
+	if (r < 0) {
+		error_set(err, r, "remove the control group %s", cgroup->path);
 	} else {
-		cgroup_close(&cgroup);
-		error_set(err, r, "remove the control group %s", path);
+		snprintf(parent, sizeof(parent), "%s", cgroup->path);
+		slash = strrchr(parent, '/');
+		if (slash) {
+			*slash = '\0';
+			cgroup_remove_parents(cgroup->layout, parent);
+		}
 	}
-	cgroup_layout_finish(&layout);
+	cgroup_close(cgroup);
 	return r;
 }

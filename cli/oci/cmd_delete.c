@@ -23,7 +23,27 @@ static int end_process(int pidfd, const char *id, struct error *err)
 	return r == 1 ? 0 : error_say(err, ETIMEDOUT, "container %s does not end", id);
 }
 
-static int delete (const struct oci_root *root, const char *id, bool force, struct error *err)
+static int end_cgroup(const char *path, struct error *err)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	int r = cgroup_layout_read(&layout, err);
+
+	if (r < 0) {
+		return r;
+	}
+	r = cgroup_open(&layout, path, &cgroup);
+	if (r == 0) {
+		r = oci_cgroup_end(&cgroup, err);
+	} else {
+		r = r == -ENOENT ? 0 : error_set(err, r, "open the control group %s", path);
+	}
+	cgroup_layout_finish(&layout);
+	return r;
+}
+
+static int delete_container(
+	const struct oci_root *root, const char *id, bool force, struct error *err)
 {
 	struct arena arena = { 0 };
 	struct oci_state state;
@@ -49,7 +69,7 @@ static int delete (const struct oci_root *root, const char *id, bool force, stru
 			r = error_set(err, pidfd, "find the process of container %s", id);
 		}
 		if (r == 0 && *state.cgroup) {
-			r = oci_cgroup_remove(state.cgroup, err);
+			r = end_cgroup(state.cgroup, err);
 		}
 	}
 	if (r == 0 || r == -EBADMSG) {
@@ -76,7 +96,7 @@ static int command_delete(const struct oci_root *root, int argc, char **argv, st
 		return error_say(err, EINVAL, "usage: wherry-oci %s", oci_command_delete.usage);
 	}
 	r = oci_id_check(argv[0], err);
-	return r < 0 ? r : delete (root, argv[0], force, err);
+	return r < 0 ? r : delete_container(root, argv[0], force, err);
 }
 
 const struct oci_command oci_command_delete = {

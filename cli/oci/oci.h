@@ -17,6 +17,7 @@
 #include "base/dirs.h"
 #include "base/error.h"
 #include "base/mem.h"
+#include "runtime/cgroup.h"
 
 /* What every command works on. */
 struct oci_root {
@@ -55,8 +56,8 @@ int oci_state_remove(const struct oci_root *root, const char *id, struct error *
 /* A pidfd of the container's first process, or -ESRCH when it is over. */
 int oci_state_open(const struct oci_state *state);
 
-/* Ends what is left in the group @path and removes it; waits a bounded time for the dying. A group
- * that is not there is fine. */
-int oci_cgroup_remove(const char *path, struct error *err);
+/* Ends what is left in an open group and removes it, with parents that became empty; waits a bounded
+ * time for the dying. Its descriptors are closed in any case. */
+int oci_cgroup_end(struct cgroup *cgroup, struct error *err);
 
 #endif
