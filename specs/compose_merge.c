@@ -77,12 +77,15 @@ static bool driver_differs(const struct yaml_node *base, const struct yaml_node 
 static void merge_object(struct arena *arena, const struct schema_object *object,
 	struct yaml_node *base, const struct yaml_node *over)
 {
+	/* Asked before the loop lays the new driver on the old one. */
+	bool new_driver = driver_differs(base, over);
+
 	for (size_t i = 0; i < over->count; i++) {
 		const struct yaml_entry *entry = &over->entries[i];
 		const struct schema_key *key = schema_key_find(object, entry->key);
 		struct yaml_node *old = yaml_get(base, entry->key), *value;
 
-		if (key && strcmp(key->name, "options") == 0 && driver_differs(base, over)) {
+		if (key && strcmp(key->name, "options") == 0 && new_driver) {
 			old = NULL;
 		}
 		value = merge_value(arena, key, old, entry->value);

@@ -13,8 +13,8 @@ static const struct schema_key wherry_keys[] = {
 static const struct schema_object wherry = OBJECT(wherry_keys);
 
 static const struct schema_key ulimit_keys[] = {
-	{ .name = "soft", .kind = KIND_INT },
 	{ .name = "hard", .kind = KIND_INT },
+	{ .name = "soft", .kind = KIND_INT },
 };
 static const struct schema_object ulimit = OBJECT(ulimit_keys);
 
