@@ -126,7 +126,7 @@ $(SIM_BIN): $(BUILD)/tests/%: $(BUILD)/obj/tests/sim/%.o $(LIB)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
 # Units of the command line link its objects, all but main.
 $(BUILD)/tests/test_cli_%: $(BUILD)/obj/tests/unit/test_cli_%.o $(call obj,$(filter-out cli/main.c,$(CLI_SRC))) \
-		$(LIB) $(BUILD)/obj/gen/pid1_blob.o
+		$(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
 # Units of the image tool's own code link it (and its libraries) too.
@@ -137,10 +137,17 @@ $(BUILD)/tests/test_image_%: $(BUILD)/obj/tests/unit/test_image_%.o $(call obj,$
 $(PAYLOAD): $(wildcard tests/payload/*.c)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE $(WARNINGS) -O2 -static -I. $^ -o $@
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(BUILD)/gen/seccomp_default.c
+# The library again, by clang with coverage; the fuzzers differ in one file each.
+FUZZ_FLAGS := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -Wno-missing-prototypes
+FUZZ_OBJ   := $(patsubst %.c,$(BUILD)/fuzz/obj/%.o,$(LIB_SRC) gen/seccomp_default.c gen/pid1_blob.c)
+$(BUILD)/fuzz/obj/gen/%.o: $(BUILD)/gen/%.c
 	@mkdir -p $(@D)
-	clang $(filter-out -O2,$(ALL_CFLAGS)) -O1 -fsanitize=fuzzer,address,undefined $< $(LIB_SRC) \
-		$(BUILD)/gen/seccomp_default.c $(CORE_LIBS) -o $@
+	clang $(filter-out -O2 -g,$(ALL_CFLAGS)) $(FUZZ_FLAGS) -c $< -o $@
+$(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	clang $(filter-out -O2 -g,$(ALL_CFLAGS)) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+$(FUZZ_BIN): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(FUZZ_OBJ)
+	clang $(FUZZ_FLAGS) -fsanitize=fuzzer $^ $(CORE_LIBS) -o $@
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) -o $@
@@ -181,5 +188,5 @@ install: $(PROGRAMS)
 clean:
 	rm -rf $(BUILD) build-sanitize
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/fuzz/obj -name '*.d' 2>/dev/null)
 .SECONDARY:
