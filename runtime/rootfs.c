@@ -197,17 +197,12 @@ static int overlay_folder(int fs, const char *key, const char *path)
 	return sys_fsconfig(fs, FSCONFIG_SET_STRING, key, text, 0);
 }
 
-#define OVERLAY_OLD 1 /* the kernel knows no "lowerdir+" (before 6.7) */
-
 static int overlay_options(int fs, const struct container_overlay *overlay, struct error *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; overlay->lower[i]; i++) {
 		r = overlay_folder(fs, "lowerdir+", overlay->lower[i]);
-		if (r == -EINVAL && i == 0 && strlen(overlay->lower[i]) < STRING_LIMIT) {
-			return OVERLAY_OLD;
-		}
 		if (r < 0) {
 			return rootfs_context_error(
 				err, fs, r, "use the layer %s", overlay->lower[i]);
@@ -274,6 +269,22 @@ static int overlay_mount_old(
 	return r < 0 ? error_set(err, r, "open the root at %s", mount_point) : r;
 }
 
+/*
+ * Kernels before 6.7 know no "lowerdir+", and most of them say so only when everything has been
+ * set. A newer one that refuses has said in its log why, which is in @err already.
+ */
+static int overlay_try_old(
+	const struct container_overlay *overlay, const char *mount_point, struct error *err)
+{
+	struct error old = ERROR_INIT;
+	int fd = overlay_mount_old(overlay, mount_point, &old);
+
+	if (fd < 0 && fd != -EINVAL && err) {
+		*err = old;
+	}
+	return fd;
+}
+
 static int overlay_mount(
 	const struct container_overlay *overlay, const char *mount_point, struct error *err)
 {
@@ -284,15 +295,17 @@ static int overlay_mount(
 		return error_set(err, fs, "open the overlay file system");
 	}
 	r = overlay_options(fs, overlay, err);
-	if (r == OVERLAY_OLD) {
-		return overlay_mount_old(overlay, mount_point, err);
+	if (r == 0) {
+		r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+		if (r < 0) {
+			rootfs_context_error(err, fs, r, "create the overlay");
+		}
+	}
+	if (r == -EINVAL) {
+		return overlay_try_old(overlay, mount_point, err);
 	}
 	if (r < 0) {
 		return r;
-	}
-	r = sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-	if (r < 0) {
-		return rootfs_context_error(err, fs, r, "create the overlay");
 	}
 	fd = sys_fsmount(fs, FSMOUNT_CLOEXEC, 0);
 	if (fd < 0) {
