@@ -110,33 +110,38 @@ int identity_oom_score(struct child *c)
 	return 0;
 }
 
+/* Never through a link such as /proc/self/fd/N, behind which anything may lie (CVE-2024-21626). */
+static int enter_folder(struct child *c, const char *path)
+{
+	_cleanup_fd_ int fd = sys_open_in_root(c->root_fd, path, O_PATH | O_DIRECTORY, 0);
+
+	if (fd == -ENOENT && !c->session) {
+		fd = rootfs_target(c->root_fd, path, true, &c->err);
+		if (fd < 0) {
+			return fd;
+		}
+	}
+	if (fd < 0 || fchdir(fd) < 0) {
+		return error_set(
+			&c->err, fd < 0 ? fd : errno, "change to the working folder %s", path);
+	}
+	return 0;
+}
+
 int identity_working_folder(struct child *c)
 {
 	const char *path = c->process.cwd && c->process.cwd[0] ? c->process.cwd : "/";
 	char check[4096];
-	int r = 0;
+	int r;
 
 	if (path[0] != '/') {
 		return error_say(&c->err, EINVAL, "working folder \"%s\" is not absolute", path);
 	}
-	if (strcmp(path, "/") != 0 && chdir(path) < 0) {
-		_cleanup_fd_ int made = -EBADF;
-
-		if (errno != ENOENT || c->session) {
-			return error_set(&c->err, errno, "change to the working folder %s", path);
-		}
-		made = rootfs_target(c->root_fd, path, true, &c->err);
-		if (made < 0) {
-			return made;
-		}
-		r = chdir(path) < 0 ? -errno : 0;
-	} else if (strcmp(path, "/") == 0) {
-		r = chdir("/") < 0 ? -errno : 0;
-	}
+	r = enter_folder(c, path);
 	if (r < 0) {
-		return error_set(&c->err, r, "change to the working folder %s", path);
+		return r;
 	}
-	/* A folder outside the root has no path here (CVE-2024-21626). The raw call, because the
+	/* A folder outside the root has no path here. The raw call, because the
 	 * C library would search for one. */
 	r = (int)syscall(SYS_getcwd, check, sizeof(check));
 	if (r < 0 || check[0] != '/') {
