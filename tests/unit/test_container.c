@@ -146,7 +146,6 @@ static void an_empty_volume_takes_over_files_and_owners(void **state)
 {
 	static const char *options[] = { "rbind", "x-wherry.fill", NULL };
 	struct box *b = box_new("cat /data/sub/file; echo x > /data/mine");
-	_cleanup_free_ char *volume = source;
 	char source[400];
 	struct stat st;
 
@@ -159,9 +158,9 @@ static void an_empty_volume_takes_over_files_and_owners(void **state)
 	assert_int_equal(chown(box_path("lower/data/sub/file"), 1000, 1001), 0);
 	assert_int_equal(symlink("/etc/passwd", box_path("lower/data/link")), 0);
 	assert_int_equal(mkdir(box_path("volume"), 0755), 0);
-	box_mount(b, &(struct oci_mount){ "/data", "bind", volume, options, 2 });
+	box_mount(b, &(struct oci_mount){ "/data", "bind", source, options, 2 });
 	box_expect(b, 0, "seed\n");
-	assert_int_equal(stat(volume, &st), 0);
+	assert_int_equal(stat(source, &st), 0);
 	assert_int_equal(st.st_uid, 70);
 	assert_int_equal(st.st_gid, 71);
 	assert_int_equal(st.st_mode & 07777, 0750);
