@@ -147,7 +147,7 @@ static int parse_files(struct loader *l, struct document_list *all)
 
 	for (size_t i = 0; i < l->project->files.count; i++) {
 		const char *path = l->project->files.items[i];
-		struct yaml_documents documents;
+		struct yaml_documents documents = { 0 };
 		size_t before = all->count;
 		int one = parse_file(l, path, &documents);
 

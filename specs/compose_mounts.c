@@ -81,7 +81,7 @@ static struct yaml_node *expand_short(
 {
 	struct yaml_node *map = yaml_new(s->arena, YAML_MAP, &item->mark);
 	char *rest = arena_strdup(s->arena, item->text);
-	const char *parts[3] = { NULL, NULL, NULL }, *source = NULL, *target;
+	const char *parts[3] = { "", "", "" }, *source = NULL, *target;
 	size_t count = 0;
 	bool bind;
 
@@ -99,8 +99,6 @@ static struct yaml_node *expand_short(
 		source = parts[0];
 		target = parts[1];
 	}
-	/* "/a:ro" is an anonymous volume with an option only in docker's grammar of two parts when
-	 * the second is no path; compose reads it as source and target. */
 	if (!*target || (source && !*source)) {
 		shape_error(s, &item->mark, path,
 			": invalid spec: %s: empty section between colons", item->text);

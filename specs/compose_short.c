@@ -299,7 +299,7 @@ struct yaml_node *shape_devices(
 	for (size_t i = 0; node->kind == YAML_LIST && i < node->count; i++) {
 		struct compose_path child = { .parent = path, .index = i };
 		struct yaml_node *item = node->entries[i].value, *map;
-		const char *parts[3] = { NULL, NULL, "rwm" };
+		const char *parts[3] = { "", NULL, "rwm" };
 		char *rest;
 		size_t count = 0;
 

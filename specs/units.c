@@ -135,9 +135,9 @@ static void print_fraction(uint64_t value, uint64_t unit, char *out, size_t size
 	uint64_t rest = value % unit;
 	int length = 0;
 
-	for (uint64_t place = unit / 10; rest && place; place /= 10) {
-		decimals[length++] = (char)('0' + rest / place);
-		rest %= place;
+	for (; rest; rest %= unit) {
+		rest *= 10;
+		decimals[length++] = (char)('0' + rest / unit);
 	}
 	decimals[length] = '\0';
 	snprintf(out, size, "%llu%s%s", (unsigned long long)(value / unit), length ? "." : "",
