@@ -130,7 +130,8 @@ $(BUILD)/tests/test_cli_%: $(BUILD)/obj/tests/unit/test_cli_%.o $(call obj,$(fil
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) $^ $(CORE_LIBS) $(TEST_LIBS) -o $@
 # Units of the image tool's own code link it (and its libraries) too.
-$(BUILD)/tests/test_image_%: $(BUILD)/obj/tests/unit/test_image_%.o $(call obj,$(filter-out %/main.c,$(IMAGE_SRC))) $(LIB)
+$(BUILD)/tests/test_image_%: $(BUILD)/obj/tests/unit/test_image_%.o $(call obj,$(UNIT_HELP)) \
+	$(call obj,$(filter-out %/main.c,$(IMAGE_SRC))) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -static,$(ALL_LDFLAGS)) $^ $(IMAGE_LIBS) \
 		$(shell pkg-config --libs $(CORE_PKGS)) $(TEST_LIBS) -o $@

@@ -303,6 +303,9 @@ static int make_hardlink(struct extract *x, const char *name, struct error *err)
 			S_ISDIR(st.st_mode) ? "folder" : "whiteout");
 	}
 	r = sys_fstatat(x->parent, x->path.base, &old, AT_SYMLINK_NOFOLLOW);
+	if (r < 0 && r != -ENOENT) {
+		return error_set(err, r, "look");
+	}
 	if (r == 0 && old.st_ino == st.st_ino && old.st_dev == st.st_dev) {
 		return 0;
 	}
@@ -438,21 +441,26 @@ static int extract_entry(struct extract *x, const char *name, struct error *err)
 }
 
 /* Later folders lie deeper or replaced earlier ones: from the last to the first. */
-static void set_folder_times(struct extract *x)
+static int set_folder_times(struct extract *x, struct error *err)
 {
+	int result = 0;
+
 	while (x->folder_count > 0) {
 		struct folder_time *folder = &x->folders[--x->folder_count];
 		_cleanup_fd_ int fd = sys_open_in_root(
 			x->tree.root, folder->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-
 		/* Gone or replaced by a later entry: then there is no time to set. */
-		if (fd >= 0) {
-			(void)!futimens(fd, folder->times);
+		bool gone = fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP;
+		int r = fd < 0 ? fd : futimens(fd, folder->times) < 0 ? -errno : 0;
+
+		if (r < 0 && !gone && result == 0) {
+			result = error_set(err, r, "%.200s: set the time", folder->path);
 		}
 		free(folder->path);
 	}
 	free(x->folders);
 	x->folders = NULL;
+	return result;
 }
 
 static int extract_all(struct extract *x, struct error *err)
@@ -490,7 +498,7 @@ int extract_archive(struct archive *archive, int root, const struct extract_limi
 {
 	struct extract *x = xcalloc(1, sizeof(*x));
 	struct error e = ERROR_INIT;
-	int r;
+	int r, times;
 
 	x->archive = archive;
 	x->limits = limits;
@@ -498,7 +506,9 @@ int extract_archive(struct archive *archive, int root, const struct extract_limi
 	memset(totals, 0, sizeof(*totals));
 	tree_init(&x->tree, root);
 	r = extract_all(x, &e);
-	set_folder_times(x);
+	/* Also after a failure: it frees the list. */
+	times = set_folder_times(x, r < 0 ? NULL : &e);
+	r = r < 0 ? r : times;
 	tree_finish(&x->tree);
 	free(x);
 	return r < 0 ? error_say(err, r, "%s", e.message) : 0;
