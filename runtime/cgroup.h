@@ -96,6 +96,8 @@ int cgroup_clone_fd(const struct cgroup *cgroup);
  * Does not wait. The group is not to be used for another start afterwards. */
 int cgroup_kill(struct cgroup *cgroup);
 int cgroup_freeze(struct cgroup *cgroup, bool frozen, struct error *err);
+/* Whether what is started in the group would stand still, because it or one above is frozen. */
+bool cgroup_is_frozen(const struct cgroup *cgroup);
 /* Number of processes in the group and below; their pids go to @pids (may be NULL) up to @max. */
 int cgroup_pids(const struct cgroup *cgroup, pid_t *pids, size_t max);
 /* A descriptor that becomes readable (POLLPRI) when cgroup.events changes; -EBADF without v2. */

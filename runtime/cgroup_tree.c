@@ -226,6 +226,22 @@ int cgroup_freeze(struct cgroup *cgroup, bool frozen, struct error *err)
 	return 0;
 }
 
+bool cgroup_is_frozen(const struct cgroup *cgroup)
+{
+	int dir = cgroup_unified_fd(cgroup);
+	bool unified;
+	char text[256];
+
+	if (dir >= 0 && cgroup_read_at(dir, "cgroup.events", text, sizeof(text)) > 0 &&
+		cgroup_keyed_value(text, "frozen", 0) != 0) {
+		return true;
+	}
+	dir = cgroup_controller_fd(cgroup, CGROUP_FREEZER, &unified);
+	return dir >= 0 && !unified &&
+	       cgroup_read_at(dir, "freezer.state", text, sizeof(text)) > 0 &&
+	       strncmp(text, "THAWED", 6) != 0;
+}
+
 /* Removes what lies below @dir, deepest first; never @dir itself. */
 static int remove_below(int dir, int depth)
 {

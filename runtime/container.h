@@ -92,7 +92,8 @@ struct session_spec {
 	const struct seccomp_program *seccomp;
 };
 
-/* Runs a process inside a running container. The child is the caller's own (to be reaped by it). */
+/* Runs a process inside a running container. The child is the caller's own (to be reaped by it).
+ * -ESRCH: the container has ended; -EBUSY: it is frozen. */
 int session_spawn(
 	const struct session_spec *spec, struct container_process *process, struct error *err);
 

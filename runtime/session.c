@@ -219,6 +219,10 @@ int session_spawn(
 		error_say(err, EINVAL, "no command specified");
 		return error_exit_status(err, 127);
 	}
+	/* A child that stands still would neither report nor, on v1, die. */
+	if (spec->cgroup && cgroup_is_frozen(spec->cgroup)) {
+		return error_say(err, EBUSY, "the container is paused");
+	}
 	own = sys_open("/proc/self/ns/pid", O_RDONLY, 0);
 	if (own < 0) {
 		return error_set(err, own, "open the caller's pid namespace");

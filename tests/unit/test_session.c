@@ -256,6 +256,22 @@ static void a_container_that_has_ended_is_named_as_the_reason(void **state)
 	box_end(b);
 }
 
+static void a_paused_container_takes_none(void **state)
+{
+	struct box *b = start_box(NULL);
+	struct session *s = session_new(b, SHELL("true"));
+
+	(void)state;
+	assert_int_equal(cgroup_freeze(&b->group, true, &b->err), 0);
+	s->spec.terminal = true; /* would be waited for */
+	assert_int_equal(session_begin(b, s), -EBUSY);
+	assert_string_equal(s->err.message, "the container is paused");
+	assert_int_equal(cgroup_freeze(&b->group, false, &b->err), 0);
+	s->process = (struct container_process){ 0, -EBADF, -EBADF, -EBADF };
+	session_finish(s);
+	box_end(b);
+}
+
 static void children_namespace(char *text, size_t size)
 {
 	ssize_t n = readlink("/proc/self/ns/pid_for_children", text, size - 1);
@@ -320,6 +336,7 @@ int main(void)
 		cmocka_unit_test(it_runs_within_the_containers_limits_in_a_group_of_its_own),
 		cmocka_unit_test(it_ends_with_its_container),
 		cmocka_unit_test(a_container_that_has_ended_is_named_as_the_reason),
+		cmocka_unit_test(a_paused_container_takes_none),
 		cmocka_unit_test(every_failure_is_named_and_leaves_nothing),
 	};
 
