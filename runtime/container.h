@@ -83,6 +83,8 @@ struct session_spec {
 	const char *cwd; /* NULL: the container's */
 	const char *user; /* NULL: @container_user */
 	const char *container_user;
+	const gid_t *extra_gids; /* group_add, as the container's; without @user only */
+	size_t extra_gid_count;
 	bool privileged; /* all capabilities, no seccomp */
 	bool terminal;
 	uint16_t rows, columns;

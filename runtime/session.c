@@ -145,8 +145,8 @@ static void set_identity(struct child *c, const struct session_spec *spec)
 	c->user = spec->user ? spec->user : spec->container_user;
 	if (!spec->user) {
 		/* The container's own groups belong to its own user alone. */
-		c->extra_gids = spec->config->process.additional_gids;
-		c->extra_gid_count = spec->config->process.additional_gid_count;
+		c->extra_gids = spec->extra_gids;
+		c->extra_gid_count = spec->extra_gid_count;
 	}
 	c->seccomp = spec->privileged ? NULL : spec->seccomp;
 	if (spec->privileged) {

@@ -135,8 +135,12 @@ static void as_web(struct box *b)
 static void without_a_user_it_is_the_containers(void **state)
 {
 	struct box *b = start_box(as_web);
+	struct session *s = session_new(b, SHELL("id -G"));
 
 	(void)state;
+	s->spec.extra_gids = (const gid_t[]){ 90 };
+	s->spec.extra_gid_count = 1;
+	expect(b, s, 0, "34 50 90\n");
 	expect(b, session_new(b, SHELL("id -u; id -g")), 0, "33\n34\n");
 	box_end(b);
 }
