@@ -253,7 +253,7 @@ static int read_arguments(
 		const json_t *value = json_object_get(item, "value");
 		const json_t *two = json_object_get(item, "valueTwo");
 		int64_t index = json_int(item, "index", -1);
-		uint32_t op;
+		uint32_t op = 0;
 		int r = lookup(operators, json_text(item, "op", NULL), "operator", &op, c->err);
 
 		if (r < 0) {
@@ -309,7 +309,7 @@ static int add_rule(struct compiler *c, const json_t *rule, size_t index)
 {
 	const json_t *names = json_object_get(rule, "names");
 	struct scmp_arg_cmp args[MAX_ARGUMENTS];
-	uint32_t action;
+	uint32_t action = 0;
 	unsigned count;
 	int r = read_action(json_object_get(rule, "action"), json_object_get(rule, "errnoRet"),
 		&action, c->err);
@@ -339,7 +339,7 @@ static int read_flags(const json_t *list, unsigned *flags, struct error *err)
 {
 	*flags = json_is_array(list) ? 0 : SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		uint32_t bit;
+		uint32_t bit = 0;
 		int r = lookup(
 			flag_names, json_string_value(json_array_get(list, i)), "flag", &bit, err);
 
@@ -435,7 +435,7 @@ static int export(struct compiler *c, struct seccomp_bpf *out)
 	_cleanup_fd_ int fd = sys_memfd_create("seccomp", 0x1 /* MFD_CLOEXEC */);
 	_cleanup_free_ struct prologue *prologue = xcalloc(1, sizeof(*prologue));
 	_cleanup_free_ struct sock_filter *filter = NULL;
-	struct stat st;
+	struct stat st = { 0 };
 	size_t size, head;
 	int r = fd;
 
@@ -513,7 +513,7 @@ static int compile_with_context(struct compiler *c, const json_t *policy, struct
 
 int seccomp_bpf_compile(const json_t *policy, struct seccomp_bpf *out, struct error *err)
 {
-	struct error none;
+	struct error none = ERROR_INIT;
 	struct compiler c = { .err = err ? err : &none };
 	int r;
 

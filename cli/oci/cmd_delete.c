@@ -1,12 +1,14 @@
 #include <errno.h>
 #include <poll.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/sys.h"
 #include "cli/oci/oci.h"
 #include "cli/options.h"
 
 #define DEATH_WITHIN_MS 10000
+#define LOCK_WITHIN_US  (20 * USEC_PER_SEC)
 
 /* Kills the first process and waits for its end. */
 static int end_process(int pidfd, const char *id, struct error *err)
@@ -42,42 +44,90 @@ static int end_cgroup(const char *path, struct error *err)
 	return r;
 }
 
-static int delete_container(
-	const struct oci_root *root, const char *id, bool force, struct error *err)
+/* Kills the first process, if the record names one that runs. */
+static int kill_container(const struct oci_root *root, const char *id, struct error *err)
+{
+	struct arena arena = { 0 };
+	struct oci_state state;
+	_cleanup_fd_ int pidfd = -EBADF;
+	int r = oci_state_read(root, id, &arena, &state, NULL);
+
+	if (r == 0) {
+		pidfd = oci_state_open(&state);
+	}
+	arena_finish(&arena);
+	return pidfd >= 0 ? end_process(pidfd, id, err) : 0;
+}
+
+/*
+ * Takes the container's lock. While a `run` has it, the container is running or about to: with
+ * @force it is killed, as often as needed, and `run` cleans up after it.
+ */
+static int take_lock(const struct oci_root *root, const char *id, bool force, struct error *err)
+{
+	int64_t deadline_us = clock_now_us() + LOCK_WITHIN_US;
+	int wait_ms = 1;
+
+	for (;;) {
+		int lock = oci_state_lock(root, id, err), r;
+
+		if (lock != -EWOULDBLOCK) {
+			return lock;
+		}
+		if (!force) {
+			return error_say(
+				err, EBUSY, "container %s is running; --force ends it", id);
+		}
+		r = kill_container(root, id, err);
+		if (r < 0) {
+			return r;
+		}
+		if (clock_now_us() > deadline_us) {
+			return error_say(err, ETIMEDOUT,
+				"container %s: another command does not let go of it", id);
+		}
+		poll(NULL, 0, wait_ms);
+		wait_ms = wait_ms < 64 ? wait_ms * 2 : wait_ms;
+	}
+}
+
+/* What is left when no `run` looks after the container, under its lock. */
+static int delete_locked(const struct oci_root *root, const char *id, bool force, struct error *err)
 {
 	struct arena arena = { 0 };
 	struct oci_state state;
 	_cleanup_fd_ int pidfd = -EBADF;
 	int r = oci_state_read(root, id, &arena, &state, err);
 
-	if (r == -ENOENT && force) {
-		r = 0; /* as other runtimes: it is gone, which is what was asked for */
-		goto out;
-	}
-	if (r < 0 && !(force && r == -EBADMSG)) {
-		goto out;
-	}
 	if (r == 0) {
 		pidfd = oci_state_open(&state);
-		if (pidfd >= 0 && !force) {
-			r = error_say(err, EBUSY, "container %s is running; --force ends it", id);
-			goto out;
-		}
 		if (pidfd >= 0) {
-			r = end_process(pidfd, id, err);
+			r = force ? end_process(pidfd, id, err)
+				  : error_say(err, EBUSY,
+					    "container %s is running; --force ends it", id);
 		} else if (pidfd != -ESRCH) {
 			r = error_set(err, pidfd, "find the process of container %s", id);
 		}
 		if (r == 0 && *state.cgroup) {
 			r = end_cgroup(state.cgroup, err);
 		}
+	} else if (r == -EBADMSG && force) {
+		r = 0; /* it names nothing that could be ended */
 	}
-	if (r == 0 || r == -EBADMSG) {
-		r = oci_state_remove(root, id, err);
-	}
-out:
 	arena_finish(&arena);
-	return r;
+	return r < 0 ? r : oci_state_remove(root, id, err);
+}
+
+static int delete_container(
+	const struct oci_root *root, const char *id, bool force, struct error *err)
+{
+	_cleanup_fd_ int lock = take_lock(root, id, force, err);
+
+	if (lock == -ENOENT) {
+		/* As with other runtimes: it is gone, which is what was asked for. */
+		return force ? 0 : error_say(err, ENOENT, "container %s does not exist", id);
+	}
+	return lock < 0 ? lock : delete_locked(root, id, force, err);
 }
 
 static int command_delete(const struct oci_root *root, int argc, char **argv, struct error *err)

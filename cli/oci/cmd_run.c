@@ -322,7 +322,7 @@ static int clean_up(struct run *run, int result)
 
 static int run_container(struct run *run)
 {
-	_cleanup_fd_ int signals = -EBADF;
+	_cleanup_fd_ int signals = -EBADF, lock = -EBADF;
 	sigset_t all;
 	int r = load_bundle(run);
 
@@ -345,9 +345,9 @@ static int run_container(struct run *run)
 	if (signals < 0) {
 		return error_set(run->err, errno, "make a signal descriptor");
 	}
-	r = oci_state_reserve(run->root, run->state.id, run->err);
-	if (r < 0) {
-		return r;
+	lock = oci_state_reserve(run->root, run->state.id, run->err);
+	if (lock < 0) {
+		return lock;
 	}
 	r = start(run);
 	if (run->process.pidfd >= 0) {

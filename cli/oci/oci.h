@@ -5,7 +5,9 @@
  * that folder reserves the id. Its state.json is replaced by rename, first before anything of the
  * container exists (so that whatever an interrupted command leaves can be found and removed), and
  * again when its first process runs. `run` stays the parent of that process: it passes signals on,
- * waits, and removes what it made.
+ * waits, and removes what it made. All that time it holds a lock on the folder: `delete --force`
+ * kills the process and then waits for that lock, so that the two never remove the same thing, nor
+ * what a later container of that id has made.
  */
 #ifndef WHERRY_CLI_OCI_OCI_H
 #define WHERRY_CLI_OCI_OCI_H
@@ -46,8 +48,12 @@ struct oci_state {
 
 /* Whether @id may name a container: [A-Za-z0-9_+-][A-Za-z0-9_+.-]*, at most 255 bytes. */
 int oci_id_check(const char *id, struct error *err);
-/* Makes the folder of @id. -EEXIST with @err filled when the id is taken. */
+/* Makes the folder of @id and locks it. Returns the lock, a descriptor that the caller closes when
+ * it is done with the container; -EEXIST with @err filled when the id is taken. */
 int oci_state_reserve(const struct oci_root *root, const char *id, struct error *err);
+/* Locks the folder of @id without waiting. A descriptor as above; -ENOENT: no such container,
+ * -EWOULDBLOCK: another command has it. @err is filled for any other failure. */
+int oci_state_lock(const struct oci_root *root, const char *id, struct error *err);
 int oci_state_write(const struct oci_root *root, const struct oci_state *state, struct error *err);
 /* -ENOENT: no such container. -EBADMSG: the record is torn or not ours. */
 int oci_state_read(const struct oci_root *root, const char *id, struct arena *arena,

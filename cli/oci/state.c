@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <sys/file.h>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -39,7 +40,41 @@ int oci_state_reserve(const struct oci_root *root, const char *id, struct error 
 	if (r == -EEXIST) {
 		return error_say(err, EEXIST, "container %s exists already", id);
 	}
-	return r < 0 ? error_set(err, r, "create folder %s/%s", root->path, id) : 0;
+	if (r < 0) {
+		return error_set(err, r, "create folder %s/%s", root->path, id);
+	}
+	r = oci_state_lock(root, id, err);
+	/* A delete --force between the two calls. */
+	return r == -EWOULDBLOCK || r == -ENOENT
+		       ? error_say(err, EBUSY, "container %s is just being deleted", id)
+		       : r;
+}
+
+int oci_state_lock(const struct oci_root *root, const char *id, struct error *err)
+{
+	_cleanup_fd_ int fd = sys_openat(root->fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	struct stat held, named;
+	int r = fd;
+
+	if (r >= 0) {
+		r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	}
+	if (r == 0) {
+		r = sys_fstat(fd, &held);
+	}
+	if (r == 0) {
+		r = sys_fstatat(root->fd, id, &named, AT_SYMLINK_NOFOLLOW);
+	}
+	/* Removed, and perhaps made anew, between open and lock. */
+	if (r == 0 && (held.st_ino != named.st_ino || held.st_dev != named.st_dev)) {
+		r = -EWOULDBLOCK;
+	}
+	if (r < 0) {
+		return r == -ENOENT || r == -EWOULDBLOCK
+			       ? r
+			       : error_set(err, r, "lock folder %s/%s", root->path, id);
+	}
+	return take_fd(&fd);
 }
 
 int oci_state_write(const struct oci_root *root, const struct oci_state *state, struct error *err)
