@@ -262,9 +262,6 @@ static void put_health(json_t *object, const struct image_health *health)
 {
 	json_t *part;
 
-	if (!health->test) {
-		return;
-	}
 	part = json_object();
 	put_list(part, "Test", health->test);
 	const struct {
@@ -282,7 +279,11 @@ static void put_health(json_t *object, const struct image_health *health)
 			json_put_int(part, numbers[i].key, numbers[i].value);
 		}
 	}
-	json_put(object, "Healthcheck", part);
+	if (json_object_size(part) > 0) {
+		json_put(object, "Healthcheck", part);
+	} else {
+		json_decref(part);
+	}
 }
 
 static json_t *print_run_part(const struct image_config *config)

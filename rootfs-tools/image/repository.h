@@ -6,7 +6,7 @@
  * is only ever held for an instant: first layers and blobs, which mean nothing while no index
  * names them, then index.json by an atomic replacement with fsync. So a crash at any moment leaves
  * either the old or the new index and perhaps things that nothing names; the next writer removes
- * those, and work folders that nobody holds any more.
+ * those, and work folders that nobody holds any more. Every @err here is needed, never NULL.
  */
 #ifndef WHERRY_ROOTFS_TOOLS_IMAGE_REPOSITORY_H
 #define WHERRY_ROOTFS_TOOLS_IMAGE_REPOSITORY_H
