@@ -17,10 +17,10 @@
 #include "init/guardian.h"
 #include "init/protocol.h"
 
-#define CONNECT_PATIENCE_US   (20 * USEC_PER_SEC)
-#define HANDSHAKE_PATIENCE_S  15
-#define RETRY_US              10000
-#define PROJECT_NAME_MAX      200
+#define CONNECT_PATIENCE_US  (20 * USEC_PER_SEC)
+#define HANDSHAKE_PATIENCE_S 15
+#define RETRY_US             10000
+#define PROJECT_NAME_MAX     200
 
 /* What of the caller's environment the guardian needs; the rest stays behind, secrets with it. */
 static const char *const kept_environment[] = { "PATH", "HOME", "LANG", "TZ", "TMPDIR",
@@ -97,27 +97,34 @@ static int shake_hands(int fd, struct error *err)
 	return protocol_check_hello(theirs, err);
 }
 
+/* Nothing that the caller ignores or blocks is for the guardian and its services. */
+static void reset_signals(void)
+{
+	struct sigaction action = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	for (int i = 1; i < NSIG; i++) {
+		sigaction(i, &action, NULL);
+	}
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* In the detached grandchild: nothing of the caller's but the ready pipe. */
 static _Noreturn void become_guardian(const char *project, int ready, char **environment)
 {
-	char *argv[] = { (char[]){ "wherry" }, (char[]){ "__guardian" },
-		(char *)(uintptr_t)project, (char[]){ "3" }, NULL };
+	char *argv[] = { (char[]){ "wherry" }, (char[]){ "__guardian" }, (char *)(uintptr_t)project,
+		(char[]){ "3" }, NULL };
 
 	_Static_assert(GUARDIAN_READY_FD == 3, "the last argument says so too");
-	int null = open("/dev/null", O_RDWR);
-	sigset_t none;
+	/* Out of the way: whoever called us may have had 0, 1 or 2 closed. */
+	int high = fcntl(ready, F_DUPFD_CLOEXEC, 10), null = open("/dev/null", O_RDWR);
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	reset_signals();
 	for (int fd = 0; fd < 3 && null >= 0; fd++) {
 		dup2(null, fd);
 	}
-	/* dup2 onto itself would keep close-on-exec. */
-	if (ready == GUARDIAN_READY_FD) {
-		fcntl(ready, F_SETFD, 0);
-	} else {
-		dup2(ready, GUARDIAN_READY_FD);
-	}
+	dup2(high, GUARDIAN_READY_FD);
 	sys_close_range(GUARDIAN_READY_FD + 1, ~0U, 0);
 	if (chdir("/") == 0) {
 		execve("/proc/self/exe", argv, environment);
@@ -155,7 +162,10 @@ static int detach_guardian(const char *project, int ready, struct error *err)
 		}
 		_exit(child < 0 ? 1 : 0);
 	}
-	while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+	while (waitpid(child, &status, 0) < 0) {
+		if (errno != EINTR) {
+			return 0; /* ends are ignored here; the ready pipe tells how it went */
+		}
 	}
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0
 		       ? 0
@@ -238,7 +248,8 @@ int client_connect(const char *project, bool start, struct error *err)
 	err = err ? err : &own;
 	if (!project_name_ok(project)) {
 		return error_say(err, EINVAL,
-			"project name %s: must start with a letter or digit and hold only lower-case "
+			"project name %s: must start with a letter or digit and hold only "
+			"lower-case "
 			"letters, digits, '_' and '-'",
 			project);
 	}

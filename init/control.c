@@ -195,7 +195,8 @@ void control_changed(
 			c->run_exit = state->exit_code;
 		}
 	}
-	if (change == CHANGE_EXITED && state->manual_stop && state->ever_started) {
+	if (change == CHANGE_EXITED && state->ever_started &&
+		(state->manual_stop || state->goal == GOAL_REMOVED)) {
 		control_event(s, control_unit_event(u, "stopped"));
 	}
 }

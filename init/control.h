@@ -17,6 +17,7 @@ struct target {
 	struct unit *unit; /* NULL: it has been removed */
 	uint32_t life; /* at the beginning of the operation */
 	bool asked; /* its event was posted */
+	bool leaving; /* it has to be gone, not to run */
 	bool done;
 	char *name, *service; /* own copies: the unit may go first */
 };

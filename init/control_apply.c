@@ -182,6 +182,14 @@ static bool plan_has_service(const struct plan *plan, const char *service)
 	return false;
 }
 
+/* Removes a unit that has no place in the plan; the request waits for its end. */
+static void send_away(struct connection *c, struct unit *u, int64_t grace_us)
+{
+	post_remove(c, u, grace_us);
+	targets_add(c, u);
+	c->targets[c->target_count - 1].leaving = true;
+}
+
 /* Replicas too many, and services that the file no longer has. */
 static void remove_surplus(struct connection *c, const json_t *request, const struct plan *plan)
 {
@@ -197,11 +205,11 @@ static void remove_surplus(struct connection *c, const json_t *request, const st
 		}
 		if (plan_has_service(plan, u->plan->service)) {
 			if (!plan_has(plan, u)) {
-				post_remove(c, u, grace);
+				send_away(c, u, grace);
 			}
 		} else if (json_is_array(known) && !name_in_list(known, u->plan->service)) {
 			if (json_bool(request, "remove_orphans", false)) {
-				post_remove(c, u, grace);
+				send_away(c, u, grace);
 			} else {
 				str_addf(&orphans, "%s%s", orphans.size ? " " : "", u->plan->name);
 			}
@@ -263,6 +271,9 @@ void apply_start(struct connection *c, const json_t *request)
 	for (size_t i = 0; i < c->target_count; i++) {
 		struct unit *u = c->targets[i].unit;
 
+		if (c->targets[i].leaving) {
+			continue;
+		}
 		c->targets[i].life = u->slot.state.life;
 		if (u->slot.state.phase == UNIT_RUNNING && u->slot.state.goal == GOAL_RUNNING) {
 			c->targets[i].done = true;
@@ -353,6 +364,9 @@ static int look_at(struct connection *c, struct target *t, bool wait)
 	struct unit *u = t->unit;
 	const struct unit_state *state = u ? &u->slot.state : NULL;
 
+	if (t->leaving) {
+		return !u || state->unkillable;
+	}
 	if (!u || state->goal == GOAL_REMOVED) {
 		return 1; /* somebody else took it away */
 	}
@@ -423,6 +437,18 @@ bool operate_apply(struct connection *c)
 	return false;
 }
 
+/* Without a start there is only what has to go to be waited for. */
+static bool operate_leaving(struct connection *c)
+{
+	for (size_t i = 0; i < c->target_count; i++) {
+		if (c->targets[i].leaving && look_at(c, &c->targets[i], false) == 0) {
+			return false;
+		}
+	}
+	connection_done(c, 0, NULL);
+	return true;
+}
+
 void request_apply(struct connection *c, const json_t *request)
 {
 	struct plan *plan = NULL;
@@ -439,7 +465,7 @@ void request_apply(struct connection *c, const json_t *request)
 		return;
 	}
 	if (!json_bool(request, "start", true)) {
-		connection_done(c, 0, NULL);
+		operation_begin(c, operate_leaving, 0);
 		return;
 	}
 	c->wait = json_bool(request, "wait", false);

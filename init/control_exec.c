@@ -201,7 +201,7 @@ void client_gone(struct connection *c)
 	run_client_gone(c);
 	/* What still waits to be started was wanted by this client alone. */
 	for (size_t i = 0; i < c->target_count && c->operation == operate_apply; i++) {
-		if (c->targets[i].unit) {
+		if (c->targets[i].unit && !c->targets[i].leaving) {
 			supervisor_post_simple(c->s, EVENT_CANCEL_WAIT, c->targets[i].unit->index);
 		}
 	}

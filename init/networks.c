@@ -52,7 +52,8 @@ static int choose_subnet(struct supervisor *s, const struct plan_network *plan,
 		r = net_subnet_pick(s->net, taken, s->network_count, &network->subnet, err);
 	} else if (net_ipv4_parse(plan->subnet, &network->subnet) < 0 ||
 		   network->subnet.prefix > 30) {
-		r = error_say(err, EINVAL, "network %s: invalid subnet %s", plan->name, plan->subnet);
+		r = error_say(
+			err, EINVAL, "network %s: invalid subnet %s", plan->name, plan->subnet);
 	} else {
 		r = net_subnet_check(s->net, network->subnet, err);
 	}
@@ -112,11 +113,6 @@ static int create_network(struct supervisor *s, const struct plan_network *plan,
 	if (r == 0) {
 		r = net_bridge_create(s->net, network.bridge, network.gateway, err);
 	}
-	/* What leaves a container for the outside, or comes from there to a published port, is
-	 * forwarded by this host. An internal network needs none of it. */
-	if (r == 0 && !network.internal) {
-		r = net_forwarding_acquire(dirs_run(NULL), s->link->project, err);
-	}
 	if (r < 0) {
 		net_bridge_remove(s->net, network.bridge, NULL);
 		network_finish(&s->networks[--s->network_count]);
@@ -128,28 +124,25 @@ static int create_network(struct supervisor *s, const struct plan_network *plan,
 }
 
 /* Picking a subnet and making its bridge must not cross another project's doing so. */
-static int lock_addresses(struct error *err)
+static int lock_addresses(struct supervisor *s, struct error *err)
 {
-	const char *run = dirs_run(err);
-	_cleanup_free_ char *path = run ? file_join(run, "addresses.lock") : NULL;
-	int fd;
+	/* The state folder itself carries the lock (net/ locks the run folder for forwarding): a file
+	 * for it would stay behind. */
+	int fd = sys_open(s->state_dir, O_RDONLY | O_DIRECTORY, 0);
 
-	if (!path) {
-		return -err->code;
-	}
-	fd = sys_open(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600);
 	if (fd < 0) {
-		return error_set(err, fd, "open %s", path);
+		return error_set(err, fd, "open %s", s->state_dir);
 	}
 	while (flock(fd, LOCK_EX) < 0 && errno == EINTR) {
 	}
 	return fd;
 }
 
-int networks_apply(struct supervisor *s, const struct plan *plan, struct connection *c,
-	struct error *err)
+int networks_apply(
+	struct supervisor *s, const struct plan *plan, struct connection *c, struct error *err)
 {
 	_cleanup_fd_ int lock = -EBADF;
+	bool leads_out = false;
 
 	for (size_t i = 0; i < plan->network_count; i++) {
 		const struct plan_network *wanted = &plan->networks[i];
@@ -160,10 +153,11 @@ int networks_apply(struct supervisor *s, const struct plan *plan, struct connect
 		}
 		if (wanted->external) {
 			return error_say(err, ENOENT,
-				"network %s declared as external, but could not be found", wanted->name);
+				"network %s declared as external, but could not be found",
+				wanted->name);
 		}
 		if (lock < 0) {
-			lock = lock_addresses(err);
+			lock = lock_addresses(s, err);
 		}
 		r = lock < 0 ? lock : open_net(s, err);
 		r = r < 0 ? r : create_network(s, wanted, err);
@@ -171,8 +165,13 @@ int networks_apply(struct supervisor *s, const struct plan *plan, struct connect
 			return r;
 		}
 		connection_tell_name(c, "network-created", wanted->name);
+		leads_out |= !wanted->internal;
 	}
-	return 0;
+	/* It takes the same lock. */
+	fd_close(&lock);
+	/* What leaves a container for the outside, or comes from there to a published port, is
+	 * forwarded by this host. An internal network needs none of it. */
+	return leads_out ? net_forwarding_acquire(dirs_run(NULL), s->link->project, err) : 0;
 }
 
 int networks_restore(struct supervisor *s, struct error *err)

@@ -64,9 +64,9 @@ int record_project(struct supervisor *s, struct error *err)
 	json_put_text(json, "project", s->link->project);
 	json_put_text(json, "directory", s->directory);
 	json_put(json, "config_files",
-		json_from_strings((const char *const *)(s->config_files.items
-							       ? s->config_files.items
-							       : (char *[]){ NULL })));
+		json_from_strings(
+			(const char *const *)(s->config_files.items ? s->config_files.items
+								    : (char *[]){ NULL })));
 	json_put(json, "networks", networks_print(s));
 	json_put(json, "volumes", volumes_print(s));
 	return write_record(s, "project.json", json, err);
@@ -159,8 +159,7 @@ static void remove_in_helper(struct supervisor *s, const char *dir, const char *
 static void remove_container_dir(struct unit *u)
 {
 	_cleanup_free_ char *dir = xasprintf("%s/containers", u->s->state_dir);
-	_cleanup_free_ char *doomed =
-		xasprintf("removing.%s.%s", u->s->link->project, u->slot.id);
+	_cleanup_free_ char *doomed = xasprintf("removing.%s.%s", u->s->link->project, u->slot.id);
 	_cleanup_fd_ int at = sys_open(dir, O_RDONLY | O_DIRECTORY, 0);
 
 	if (at >= 0 && sys_renameat2(at, u->slot.id, at, doomed, 0) == 0) {
@@ -196,9 +195,9 @@ static void remove_logs(struct unit *u)
 		return;
 	}
 	for (uint32_t i = 0; i < 1 || i < u->plan->log_max_file; i++) {
-		_cleanup_free_ char *name = i == 0 ? xasprintf("%s/%s-json.log", dir, u->slot.id)
-						   : xasprintf("%s/%s-json.log.%u", dir,
-							     u->slot.id, i);
+		_cleanup_free_ char *name =
+			i == 0 ? xasprintf("%s/%s-json.log", dir, u->slot.id)
+			       : xasprintf("%s/%s-json.log.%u", dir, u->slot.id, i);
 
 		sys_unlinkat(at, name, 0);
 	}
@@ -211,6 +210,7 @@ void record_unit_remove(struct unit *u)
 {
 	static const char *const suffixes[] = { ".json", ".out", ".err" };
 
+	control_event(u->s, control_unit_event(u, "removing"));
 	streams_close(u);
 	ports_release(u);
 	endpoint_remove(u);
