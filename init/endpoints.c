@@ -17,9 +17,8 @@ static bool uses_host_network(const struct unit *u)
 
 uint32_t endpoint_gateway(struct unit *u)
 {
-	struct network *n = u->plan->endpoint_count
-				    ? network_find(u->s, u->plan->endpoints[0].network)
-				    : NULL;
+	struct network *n =
+		u->plan->endpoint_count ? network_find(u->s, u->plan->endpoints[0].network) : NULL;
 
 	return n ? n->gateway.address : 0;
 }
@@ -151,7 +150,7 @@ static int attach(struct unit *u, size_t i, struct error *err)
 		return r;
 	}
 	host_interface(u, i, host);
-	snprintf(name, sizeof(name), "eth%zu", i);
+	snprintf(name, sizeof(name), "eth%u", (unsigned)(i % SLOT_ENDPOINTS));
 	a.bridge = n->bridge;
 	a.address = (struct net_ipv4){ address, n->subnet.prefix };
 	if (has_default_route(u, i)) {
@@ -201,8 +200,8 @@ int endpoint_set_up(struct unit *u, struct error *err)
 		return 0;
 	}
 	if (u->plan->endpoint_count > SLOT_ENDPOINTS) {
-		return error_say(err, E2BIG, "%s: more than %d networks", u->plan->name,
-			SLOT_ENDPOINTS);
+		return error_say(
+			err, E2BIG, "%s: more than %d networks", u->plan->name, SLOT_ENDPOINTS);
 	}
 	if (!u->s->net) {
 		r = net_open(&u->s->net, err);
@@ -238,7 +237,8 @@ int endpoint_adopt(struct unit *u, bool same_table, struct error *err)
 		snprintf(path, sizeof(path), "/proc/%d/ns/net", u->slot.pid);
 		fd = sys_open(path, O_RDONLY, 0);
 		if (fd < 0) {
-			return error_set(err, fd, "open the network namespace of %s", u->plan->name);
+			return error_set(
+				err, fd, "open the network namespace of %s", u->plan->name);
 		}
 		unit_fd_set(u, SLOT_NETNS, fd);
 	}

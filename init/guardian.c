@@ -58,9 +58,9 @@ static int take_project(struct guardian_link *link, struct error *err)
 			return error_set(err, lock, "open %s/lock", link->run_dir);
 		}
 		if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
-			return errno == EWOULDBLOCK ? -EBUSY
-						    : error_set(err, errno, "lock %s/lock",
-							      link->run_dir);
+			return errno == EWOULDBLOCK
+				       ? -EBUSY
+				       : error_set(err, errno, "lock %s/lock", link->run_dir);
 		}
 		/* A `down` may have removed the folder between our open and our lock. */
 		if (fstat(lock, &here) < 0 || here.st_nlink == 0 || fstat(dir, &here) < 0 ||

@@ -28,9 +28,9 @@ static void keep_result(struct unit *u, int exit_code, int64_t start_ns, const c
 static void probe_done(struct session *session, int exit_code, const struct error *err)
 {
 	struct unit *u = session->owner;
-	struct machine_event event = { .type = EVENT_PROBE_DONE,
-		.unit = u->index,
-		.exit_code = exit_code };
+	struct machine_event event = {
+		.type = EVENT_PROBE_DONE, .unit = u->index, .exit_code = exit_code
+	};
 
 	u->probe = NULL;
 	keep_result(u, exit_code, session->started_wall_ns,
@@ -56,9 +56,9 @@ void health_probe(struct unit *u, bool regular)
 	}
 	u->probe = session_start(u, &request, &err);
 	if (!u->probe) {
-		struct machine_event event = { .type = EVENT_PROBE_DONE,
-			.unit = u->index,
-			.exit_code = -1 };
+		struct machine_event event = {
+			.type = EVENT_PROBE_DONE, .unit = u->index, .exit_code = -1
+		};
 
 		keep_result(u, -1, clock_wall_ns(), err.message);
 		supervisor_post(u->s, &event);

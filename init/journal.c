@@ -72,7 +72,8 @@ static void drain(struct journal *j, int pipe)
 static void consume(struct journal *j, int fifo, size_t left)
 {
 	while (left > 0 && fifo >= 0) {
-		ssize_t n = sys_splice(fifo, j->hold_write, left, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+		ssize_t n =
+			sys_splice(fifo, j->hold_write, left, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 
 		if (n <= 0) {
 			break; /* the FIFO went with both our processes, and its content with it */

@@ -13,10 +13,9 @@
 int logwriter_open(struct logwriter *w, const char *path, int64_t max_size, uint32_t max_file,
 	struct error *err)
 {
-	*w = (struct logwriter){ .fd = -EBADF,
-		.path = path,
-		.max_size = max_size,
-		.max_file = max_file };
+	*w = (struct logwriter){
+		.fd = -EBADF, .path = path, .max_size = max_size, .max_file = max_file
+	};
 	w->fd = sys_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
 	return w->fd < 0 ? error_set(err, w->fd, "open log %s", path) : 0;
 }
@@ -167,7 +166,8 @@ int logwriter_append(struct logwriter *w, const char *data, size_t size, const c
 			size_t done = 0;
 
 			while (done < out.size && r == 0) {
-				ssize_t written = sys_write(w->fd, out.data + done, out.size - done);
+				ssize_t written =
+					sys_write(w->fd, out.data + done, out.size - done);
 
 				if (written <= 0) {
 					r = written < 0 ? (int)written : -ENOSPC;

@@ -19,15 +19,14 @@ static bool same(const char *text, const char *name, size_t length)
 }
 
 /* Whether @u answers to @name on that endpoint. */
-static bool answers(const struct unit *u, const struct plan_endpoint *endpoint, const char *name,
-	size_t length)
+static bool answers(
+	const struct unit *u, const struct plan_endpoint *endpoint, const char *name, size_t length)
 {
 	char id[UNIT_ID_SHORT + 1];
 
 	return (!u->plan->oneoff && same(u->plan->service, name, length)) ||
-	       same(u->plan->name, name, length) ||
-	       same(u->plan->config.hostname, name, length) || has_alias(endpoint, name, length) ||
-	       same(unit_short_id(u, id), name, length);
+	       same(u->plan->name, name, length) || same(u->plan->config.hostname, name, length) ||
+	       has_alias(endpoint, name, length) || same(unit_short_id(u, id), name, length);
 }
 
 struct lookup {
@@ -79,10 +78,9 @@ static bool leads_out(struct supervisor *s, const struct unit *client)
 enum resolver_verdict names_lookup(void *owner, void *client_owner, const char *name,
 	uint32_t addresses[RESOLVER_ADDRESSES], size_t *count)
 {
-	struct lookup l = { .s = owner,
-		.client = client_owner,
-		.addresses = addresses,
-		.count = count };
+	struct lookup l = {
+		.s = owner, .client = client_owner, .addresses = addresses, .count = count
+	};
 	size_t length = strlen(name);
 
 	*count = 0;

@@ -77,7 +77,8 @@ int protocol_send(
 	size_t sent = 0;
 
 	if (r < 0) {
-		return error_set(err, r, "send a request of more than %u bytes", PROTOCOL_FRAME_MAX);
+		return error_set(
+			err, r, "send a request of more than %u bytes", PROTOCOL_FRAME_MAX);
 	}
 	while (sent < out.size) {
 		ssize_t n = fd_send(socket, out.data + sent, out.size - sent, fds, fd_count);

@@ -43,8 +43,8 @@ static int reserve_one(struct unit *u, const struct plan_port *port, struct erro
 			port->where ? port->where : u->plan->name, ip);
 	}
 	if (u->slot.port_count >= SLOT_PORTS) {
-		return error_say(err, E2BIG, "%s: more than %d published ports", u->plan->name,
-			SLOT_PORTS);
+		return error_say(
+			err, E2BIG, "%s: more than %d published ports", u->plan->name, SLOT_PORTS);
 	}
 	/* A range for one port: the first that is free. */
 	for (uint32_t n = port->published_first;; n++) {

@@ -136,8 +136,8 @@ static void on_exit_ready(struct watcher *w, uint32_t events)
 		loop_remove(session->s->loop, &session->exit_watch);
 		return;
 	}
-	finish(session, info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8
-						   : info.si_status & 0x7f);
+	finish(session,
+		info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 : info.si_status & 0x7f);
 }
 
 bool session_orphan(struct supervisor *s, const struct guardian_orphan *orphan)
@@ -151,8 +151,8 @@ bool session_orphan(struct supervisor *s, const struct guardian_orphan *orphan)
 	return false;
 }
 
-static int make_output_pipe(struct session *session, struct session_request *request,
-	int *write_end, struct error *err)
+static int make_output_pipe(
+	struct session *session, struct session_request *request, int *write_end, struct error *err)
 {
 	int pipe[2], r;
 
@@ -216,8 +216,8 @@ static void watch(struct session *session)
 	loop_add(loop, &session->exit_watch, session->process.pidfd, EPOLLIN, on_exit_ready,
 		session);
 	if (session->process.status_fd >= 0) {
-		loop_add(loop, &session->status_watch, session->process.status_fd, EPOLLIN, on_status,
-			session);
+		loop_add(loop, &session->status_watch, session->process.status_fd, EPOLLIN,
+			on_status, session);
 	}
 	if (session->output_fd >= 0) {
 		loop_add(loop, &session->output_watch, session->output_fd, EPOLLIN, on_output,
@@ -232,9 +232,9 @@ static struct session *session_new(struct unit *u)
 	session->s = u->s;
 	session->unit = u;
 	session->output_fd = -EBADF;
-	session->process = (struct container_process){ .pidfd = -EBADF,
-		.status_fd = -EBADF,
-		.console_master = -EBADF };
+	session->process = (struct container_process){
+		.pidfd = -EBADF, .status_fd = -EBADF, .console_master = -EBADF
+	};
 	return session;
 }
 
@@ -393,9 +393,8 @@ void sessions_adopt(struct supervisor *s, bool same_table)
 		struct unit *u = note->slot < s->unit_room ? s->units[note->slot] : NULL;
 		char path[300];
 
-		if (note->kind == SESSION_FREE ||
-			(note->kind == SESSION_EXEC && note->pid > 0 &&
-				adopt_exec(s, note, same_table))) {
+		if (note->kind == SESSION_FREE || (note->kind == SESSION_EXEC && note->pid > 0 &&
+							  adopt_exec(s, note, same_table))) {
 			continue;
 		}
 		/* Health checks are asked anew; what was killed before it was complete goes. */

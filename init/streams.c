@@ -9,7 +9,7 @@
 #include "init/supervisor.h"
 
 /* Portions (64 KiB each) of one stream before the others have their turn. */
-#define PORTIONS_PER_TURN 4
+#define PORTIONS_PER_TURN  4
 #define DISK_FULL_RETRY_US USEC_PER_SEC
 
 static const enum slot_fd stream_fds[2] = { SLOT_OUT, SLOT_ERR };
@@ -52,8 +52,8 @@ int streams_open(struct unit *u, struct error *err)
 	int r = 0;
 
 	if (!u->log_path) {
-		_cleanup_free_ char *dir = xasprintf("%s/logs/%s/%s", u->s->state_dir,
-			u->s->link->project, plan->name);
+		_cleanup_free_ char *dir = xasprintf(
+			"%s/logs/%s/%s", u->s->state_dir, u->s->link->project, plan->name);
 
 		r = file_mkdir_p(dir, 0710, err);
 		if (r < 0) {
@@ -122,8 +122,7 @@ static int work_stream(struct unit *u, int i, bool final)
 	int fd = u->slot.fds[stream_fds[i]];
 
 	for (int n = 0; fd >= 0 && u->log.fd >= 0 && (final || n < PORTIONS_PER_TURN); n++) {
-		int r = journal_move(
-			&u->s->journal, u->index, (uint32_t)i, fd, &u->log, final);
+		int r = journal_move(&u->s->journal, u->index, (uint32_t)i, fd, &u->log, final);
 
 		if (r <= 0) {
 			if (r == 0 && u->s->log_stalled) {

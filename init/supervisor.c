@@ -26,7 +26,8 @@ void supervisor_post(struct supervisor *s, const struct machine_event *event)
 
 void supervisor_post_simple(struct supervisor *s, enum machine_event_type type, uint32_t unit)
 {
-	supervisor_post(s, &(struct machine_event){ .type = type, .unit = unit, .grace_us = INT64_MIN });
+	supervisor_post(
+		s, &(struct machine_event){ .type = type, .unit = unit, .grace_us = INT64_MIN });
 }
 
 uint32_t supervisor_service(struct supervisor *s, const char *name)
@@ -287,7 +288,8 @@ static int watch_guardian(struct supervisor *s, struct error *err)
 	if (s->guardian_pidfd < 0 || getppid() != s->link->guardian_pid) {
 		return error_say(err, ESRCH, "the guardian is gone");
 	}
-	return loop_add(s->loop, &s->guardian_watch, s->guardian_pidfd, EPOLLIN, on_guardian_gone, s);
+	return loop_add(
+		s->loop, &s->guardian_watch, s->guardian_pidfd, EPOLLIN, on_guardian_gone, s);
 }
 
 /* Closes every descriptor in the shared table that nobody knows: what a predecessor was working

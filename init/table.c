@@ -118,8 +118,8 @@ static int map_all(struct table *t, struct error *err)
 		return -err->code;
 	}
 	for (uint32_t i = 0; i < t->head->chunks; i++) {
-		t->chunks[i] = map_part(t->fd, (off_t)(HEAD_BYTES + i * CHUNK_BYTES), CHUNK_BYTES,
-			false, err);
+		t->chunks[i] = map_part(
+			t->fd, (off_t)(HEAD_BYTES + i * CHUNK_BYTES), CHUNK_BYTES, false, err);
 		if (!t->chunks[i]) {
 			return -err->code;
 		}
@@ -172,8 +172,8 @@ static int check_file(int fd, const char *boot_id, struct error *err)
 		return error_say(err, EBADMSG, "state table: not a regular file");
 	}
 	if (st.st_size < (off_t)HEAD_BYTES) {
-		return error_say(err, EBADMSG, "state table: %lld bytes are too few",
-			(long long)st.st_size);
+		return error_say(
+			err, EBADMSG, "state table: %lld bytes are too few", (long long)st.st_size);
 	}
 	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (bytes == MAP_FAILED) {

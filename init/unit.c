@@ -76,8 +76,8 @@ static struct unit *make_unit(
 	}
 	plan->policy.service = supervisor_service(s, plan->service);
 	s->units[index] = u;
-	s->machine.units[index] = (struct machine_unit){ .policy = plan->policy,
-		.state = &u->slot.state };
+	s->machine.units[index] =
+		(struct machine_unit){ .policy = plan->policy, .state = &u->slot.state };
 	supervisor_rebuild_dependencies(s);
 	return u;
 }

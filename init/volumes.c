@@ -12,8 +12,8 @@
 
 static bool name_ok(const char *name)
 {
-	size_t length = strspn(
-		name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	size_t length =
+		strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
 
 	return length > 0 && name[length] == '\0' && length < 250 && name[0] != '.';
 }
@@ -88,8 +88,8 @@ static int make_volume(struct supervisor *s, const char *name, bool anonymous,
 	return r < 0 ? r : 1;
 }
 
-int volumes_apply(struct supervisor *s, const struct plan *plan, struct connection *c,
-	struct error *err)
+int volumes_apply(
+	struct supervisor *s, const struct plan *plan, struct connection *c, struct error *err)
 {
 	for (size_t i = 0; i < plan->volume_count; i++) {
 		const struct plan_volume *v = &plan->volumes[i];
@@ -98,8 +98,8 @@ int volumes_apply(struct supervisor *s, const struct plan *plan, struct connecti
 
 		if (v->external) {
 			if (!name_ok(v->name) || access(path, F_OK) < 0) {
-				return error_say(err, ENOENT, "external volume \"%s\" not found",
-					v->name);
+				return error_say(
+					err, ENOENT, "external volume \"%s\" not found", v->name);
 			}
 			remember(s, v->name, true);
 			continue;
