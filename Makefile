@@ -33,7 +33,7 @@ ALL_LDFLAGS += -static
 else
 CORE_LIBS  = $(shell pkg-config --libs $(CORE_PKGS) 2>/dev/null)
 endif
-IMAGE_LIBS = $(shell pkg-config --libs $(IMAGE_PKGS) 2>/dev/null)
+IMAGE_LIBS = $(shell pkg-config --libs $(IMAGE_PKGS) 2>/dev/null) -lm
 TEST_LIBS  = $(shell pkg-config --libs $(TEST_PKGS) 2>/dev/null)
 
 ifdef SANITIZE

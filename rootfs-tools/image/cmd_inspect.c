@@ -72,7 +72,10 @@ int command_path(int argc, char **argv, struct error *err)
 		return r;
 	}
 	state = dirs_state(err);
-	r = state ? store_image_find(state, words.items[0], &image, err) : -err->code;
+	if (!state) {
+		return -err->code;
+	}
+	r = store_image_find(state, words.items[0], &image, err);
 	if (r < 0) {
 		return r;
 	}

@@ -193,6 +193,9 @@ static int list_folder(int fd, struct strv *names, struct error *err)
 		}
 	}
 	closedir(stream);
+	if (names->count == 0) {
+		return 0;
+	}
 	qsort(names->items, names->count, sizeof(*names->items), compare_names);
 	return 0;
 }

@@ -40,8 +40,6 @@ static const char *const fixed_arguments[] = {
 	"--aptopt=APT::Install-Suggests \"false\"",
 	"--aptopt=Acquire::Languages \"none\"",
 	"--skip=essential/unlink",
-	"--setup-hook=" FETCH_HOOK,
-	"--customize-hook=" KEEP_HOOK,
 };
 
 /* Parts of this machine's apt configuration that decide how and whether a mirror is reached. */
@@ -227,6 +225,8 @@ static void add_arguments(
 	for (size_t i = 0; i < options->packages->count; i++) {
 		strv_addf(argv, "--include=%s", options->packages->items[i]);
 	}
+	strv_add(argv, "--setup-hook=" FETCH_HOOK);
+	strv_add(argv, "--customize-hook=" KEEP_HOOK);
 	/* The commands travel in the environment: no quoting of ours between them and the shell. */
 	for (size_t i = 0; i < options->commands->count; i++) {
 		strv_addf(argv, "--customize-hook=chroot \"$1\" sh -ec \"$WHERRY_RUN_%zu\"", i);
@@ -254,14 +254,13 @@ int mmdebstrap_start(
 	strv_addf(&environment, "WHERRY_PACKAGES=%s", options->cache);
 	strv_add(&environment, "LC_ALL=C.UTF-8");
 	r = sys_pipe2(output, 0);
-	if (r == 0) {
-		r = sys_pipe2(messages, 0);
-		if (r < 0) {
-			fd_close(&output[0]);
-			fd_close(&output[1]);
-		}
-	}
 	if (r < 0) {
+		return error_set(err, r, "make a pipe");
+	}
+	r = sys_pipe2(messages, 0);
+	if (r < 0) {
+		fd_close(&output[0]);
+		fd_close(&output[1]);
 		return error_set(err, r, "make a pipe");
 	}
 	run->output = output[0];

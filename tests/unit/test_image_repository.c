@@ -222,6 +222,7 @@ static void an_image_in_use_stays(void **state)
 	assert_int_equal(store_image_find(folder, "test:1", &image, NULL), 0);
 	hold = store_image_hold(folder, &image, NULL);
 	assert_true(hold >= 0);
+	store_image_finish(&image);
 	assert_int_equal(removal("test:1", false, &err), -EBUSY);
 	assert_non_null(strstr(err.message, "in use"));
 	assert_int_equal(removal("test:1", true, NULL), 0);
@@ -241,16 +242,15 @@ static void files_are_added_as_a_layer_over_the_roots_folders(void **state)
 	struct store_image image;
 	char id[DIGEST_SIZE];
 	_cleanup_free_ char *source = xasprintf("%s/source", folder), *text = NULL;
-	_cleanup_fd_ int top = -EBADF;
+	_cleanup_fd_ int top = -EBADF, folder_fd = -EBADF;
 	struct stat st;
 
 	(void)state;
 	assert_int_equal(file_mkdir_p(source, 0755, NULL), 0);
-	assert_int_equal(symlink("a", xasprintf("%s/link", source)), 0);
-	assert_int_equal(
-		file_write_atomic(AT_FDCWD, xasprintf("%s/a", source), "aa", 2, 0755, false, NULL),
-		0);
-	assert_int_equal(chown(xasprintf("%s/a", source), 1000, 1000), 0);
+	folder_fd = sys_open(source, O_RDONLY | O_DIRECTORY, 0);
+	assert_int_equal(sys_symlinkat("a", folder_fd, "link"), 0);
+	assert_int_equal(file_write_atomic(folder_fd, "a", "aa", 2, 0755, false, NULL), 0);
+	assert_int_equal(sys_fchownat(folder_fd, "a", 1000, 1000, 0), 0);
 	strv_addf(&options.files, "%s:/app", source);
 	strv_addf(&options.files, "%s/a:/etc/", source);
 	strv_addf(&options.files, "%s/a:/etc", source);
@@ -330,8 +330,9 @@ static void check_whole(bool may_be_missing)
 	_cleanup_free_ char *text = image_file("test:1", "etc/text"), *last = NULL;
 	char id[DIGEST_SIZE];
 
-	if (text || !may_be_missing) {
-		assert_non_null(text);
+	if (!text) {
+		assert_true(may_be_missing);
+	} else {
 		assert_true(strcmp(text, "old") == 0 || strcmp(text, "new") == 0);
 	}
 	assert_int_equal(import(NAME, "last", NULL, id, NULL), 0);
