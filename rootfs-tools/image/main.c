@@ -73,7 +73,10 @@ int main(int argc, char **argv)
 				return fflush(stdout) == 0 ? 0 : 1;
 			}
 			fprintf(stderr, "wherry image: %s\n", err.message);
-			return err.exit_status ? err.exit_status : 1;
+			if (err.exit_status) {
+				return err.exit_status;
+			}
+			return err.code == EINTR ? 130 : 1; /* as a shell shows Ctrl-C */
 		}
 	}
 	fprintf(stderr, "wherry image: unknown command %s (see --help)\n", argv[1]);
