@@ -233,8 +233,14 @@ int logview_add(struct logview *view, const char *container, const char *label, 
 	struct source *s = find(view, container);
 	int r;
 
+	if (s && strcmp(s->log.path, path) != 0) {
+		return follow_path(view, s, path, err);
+	}
 	if (s) {
-		return strcmp(s->log.path, path) == 0 ? 0 : follow_path(view, s, path, err);
+		if (s->file_watch < 0) { /* there was nothing to watch yet */
+			watch(view, s);
+		}
+		return 0;
 	}
 	s = xcalloc(1, sizeof(*s));
 	r = open_path(s, path, tail, err);

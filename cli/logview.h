@@ -29,7 +29,8 @@ int logview_fd(const struct logview *view);
 
 /*
  * Adds the log at @path of @container, shown as @label, from its last @tail entries on (see
- * logfile_open). A known container with the same path is left alone; with another path (it was
+ * logfile_open). A known container with the same path is only watched if it could not be before;
+ * with another path (it was
  * recreated) its old log is shown to the end and then the new one. 0 or a negative errno.
  */
 int logview_add(struct logview *view, const char *container, const char *label, const char *path,

@@ -24,6 +24,9 @@
 #include "cli/project.h"
 #include "cli/session.h"
 
+/* How long the last events may take after a stop is done. */
+#define PATIENCE_US (2 * USEC_PER_SEC)
+
 /* A container of the plan. */
 struct member {
 	const char *name, *service;
@@ -38,14 +41,14 @@ struct stay {
 	struct session session;
 	struct logview *view;
 	struct watcher files;
-	struct timer again, refresh;
+	struct timer again, refresh, patience;
 	struct call apply, stop, kill;
 	struct member *members;
 	size_t count;
 	bool attached; /* "Attaching to" was printed */
 	bool ready; /* everything has been started */
 	unsigned interrupts;
-	bool aborting, stopping;
+	bool aborting, stopping, stopped;
 	int exit_status;
 	struct error error;
 };
@@ -234,16 +237,24 @@ static void begin_stop(struct stay *s, bool force)
 	}
 }
 
-/* Events of the stop come over the first request as well, as long as that is open. */
-static void draw_stop(struct call *call, const json_t *event, int *fds, size_t fd_count)
+static void on_patience(struct timer *timer)
 {
-	struct stay *s = call->owner;
+	struct stay *s = timer->owner;
 
-	(void)fds;
-	(void)fd_count;
-	progress_event(&s->session.progress, event);
+	loop_stop(s->session.loop);
 }
 
+static bool all_rest(const struct stay *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		if (s->members[i].shown && s->members[i].active) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The stop is done; how each container ended is on its way over the other connection. */
 static void on_stopped(struct call *call)
 {
 	struct stay *s = call->owner;
@@ -254,7 +265,13 @@ static void on_stopped(struct call *call)
 	if (call->error.code) {
 		s->error = call->error;
 	}
-	loop_stop(s->session.loop);
+	s->stopped = true;
+	if (call->error.code || !s->apply.active || all_rest(s)) {
+		loop_stop(s->session.loop);
+	} else {
+		loop_timer(s->session.loop, &s->patience, clock_now_us() + PATIENCE_US, on_patience,
+			s);
+	}
 }
 
 static void on_end(struct stay *s, struct member *m, const json_t *event)
@@ -279,6 +296,9 @@ static void on_end(struct stay *s, struct member *m, const json_t *event)
 	}
 	if (restarting) {
 		return;
+	}
+	if (s->stopped && all_rest(s)) {
+		loop_stop(s->session.loop);
 	}
 	if (is_source) {
 		s->exit_status = code;
@@ -330,7 +350,8 @@ static void on_event(struct call *call, const json_t *event, int *fds, size_t fd
 		refresh_soon(s);
 	} else if (strcmp(kind, "started") == 0 || strcmp(kind, "running") == 0) {
 		m->seen = m->active = true;
-		if (s->attached && m->shown && !logview_has(s->view, m->name)) {
+		/* Its log may have come into being only now. */
+		if (m->shown) {
 			refresh_soon(s);
 		}
 	}
@@ -389,7 +410,7 @@ static void on_signal(struct session *session, int signal)
 	if (!s->ready && s->apply.active) {
 		/* What still waits for its turn must not start behind the stop's back. */
 		call_end(&s->apply);
-		s->stop.on_event = draw_stop;
+		s->stop.on_event = on_event;
 	}
 }
 
@@ -421,6 +442,7 @@ static int stay(struct stay *s, const json_t *request, struct error *err)
 	if (s->session.loop) {
 		loop_timer_cancel(s->session.loop, &s->again);
 		loop_timer_cancel(s->session.loop, &s->refresh);
+		loop_timer_cancel(s->session.loop, &s->patience);
 	}
 	session_end(&s->session);
 	if (r == 0 && s->error.code && s->interrupts == 0) {
