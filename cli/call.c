@@ -40,21 +40,28 @@ static void take_last(struct call *call, const json_t *frame)
 	finish(call);
 }
 
+/*
+ * Descriptors come with the bytes of their frame, but earlier frames may have come in the same
+ * read: so they are offered to each frame until one takes them (or the end closes them).
+ */
 static void take_frame(struct call *call, const json_t *frame)
 {
-	int fds[PROTOCOL_FDS];
-	size_t count = call->buffer.fd_count;
+	struct protocol_buffer *b = &call->buffer;
+	size_t kept = 0;
 
-	memcpy(fds, call->buffer.fds, count * sizeof(*fds));
-	call->buffer.fd_count = 0;
 	if (json_bool(frame, "done", false)) {
 		take_last(call, frame);
-	} else if (call->on_event) {
-		call->on_event(call, frame, fds, count);
+		return;
 	}
-	for (size_t i = 0; i < count; i++) {
-		fd_close(&fds[i]);
+	if (call->on_event) {
+		call->on_event(call, frame, b->fds, b->fd_count);
 	}
+	for (size_t i = 0; call->active && i < b->fd_count; i++) {
+		if (b->fds[i] >= 0) {
+			b->fds[kept++] = b->fds[i];
+		}
+	}
+	b->fd_count = kept;
 }
 
 static void on_readable(struct watcher *watcher, uint32_t events)

@@ -13,7 +13,7 @@
 #include "init/protocol.h"
 
 struct call;
-/* @fds are the call's; whoever wants one takes it with take_fd(). */
+/* @fds are the call's; who wants one takes it with take_fd(). They may belong to a later frame. */
 typedef void call_event_fn(struct call *call, const json_t *event, int *fds, size_t fd_count);
 typedef void call_done_fn(struct call *call);
 
