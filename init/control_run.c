@@ -155,7 +155,7 @@ void request_run(struct connection *c, const json_t *request)
 		r = oneoff ? apply_plan(c, request, plan, &err)
 			   : error_say(&err, EINVAL, "the plan has no container to run");
 	}
-	if (r == 0) {
+	if (r == 0 && oneoff) {
 		r = create_oneoff(c, request, oneoff, &err);
 	} else if (oneoff) {
 		plan_container_free(oneoff);

@@ -133,7 +133,6 @@ int protocol_receive(int socket, json_t **frame, int *fds, size_t *fd_count, str
 			n = receive_full(socket, text, size, own, &count);
 		}
 	} else if (n == 0) {
-		size = 0;
 		goto end;
 	} else if (n > 0) {
 		r = error_say(err, EPROTO, "the supervisor closed in the middle of a message");

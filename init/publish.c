@@ -50,7 +50,7 @@ static int reserve_one(struct unit *u, const struct plan_port *port, struct erro
 	for (uint32_t n = port->published_first;; n++) {
 		fd = net_port_reserve(
 			protocol_of(port), address.address, (uint16_t)n, &chosen, err);
-		if (fd >= 0 || fd != -EADDRINUSE || n >= port->published_last) {
+		if (fd != -EADDRINUSE || n >= port->published_last) {
 			break;
 		}
 	}

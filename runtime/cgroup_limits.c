@@ -127,7 +127,8 @@ static double binary_log(double x)
 {
 	double result = 0, bit = 1;
 
-	for (; x >= 2; x /= 2) {
+	while (x >= 2) {
+		x /= 2;
 		result++;
 	}
 	for (int i = 0; i < 50; i++) {

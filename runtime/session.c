@@ -39,7 +39,8 @@ static int step_oom_score(struct child *c)
 	if (!c->process.has_oom_score_adj) {
 		return 0;
 	}
-	c->proc_fd = proc = sys_open("/proc", O_PATH | O_DIRECTORY, 0);
+	proc = sys_open("/proc", O_PATH | O_DIRECTORY, 0);
+	c->proc_fd = proc;
 	r = identity_oom_score(c);
 	c->proc_fd = -EBADF;
 	return r;

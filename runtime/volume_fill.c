@@ -145,7 +145,7 @@ static int copy_subfolder(int from_dir, int to_dir, const char *name, const stru
 
 static int copy_entry(int from, int to, const char *name, int depth, struct error *err)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int r = sys_fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW);
 
 	if (r == 0) {
@@ -185,7 +185,7 @@ static int copy_folder(int from, int to, int depth, struct error *err)
 
 static bool exists(int dir, const char *name)
 {
-	struct stat st;
+	struct stat st = { 0 };
 
 	return sys_fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
@@ -213,7 +213,7 @@ static int move_up(int volume, struct error *err)
 	int folder = sys_openat(volume, COPIED, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0), r = 0;
 	DIR *stream = folder < 0 ? NULL : fdopendir(folder);
 	struct dirent *entry;
-	struct stat st;
+	struct stat st = { 0 };
 
 	if (!stream || fstat(dirfd(stream), &st) < 0) {
 		return error_set(err, folder < 0 ? folder : -errno, "open the copy");
@@ -236,7 +236,7 @@ static int move_up(int volume, struct error *err)
 int volume_fill(int source, int origin, struct error *err)
 {
 	_cleanup_fd_ int copying = -EBADF;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (exists(source, COPIED)) {

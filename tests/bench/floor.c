@@ -288,7 +288,8 @@ int main(int argc, char **argv)
 	int launches = 100, netns = -1, home, option;
 	const char *net = "held";
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
-	int64_t *wall, cpu;
+	static int64_t wall[100000];
+	int64_t cpu;
 	sigset_t all, old;
 
 	while ((option = getopt(argc, argv, "n:N:")) != -1) {
@@ -300,7 +301,7 @@ int main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (argc - optind != 3 || launches < 1) {
+	if (argc - optind != 3 || launches < 1 || launches > 100000) {
 		fprintf(stderr, "usage: floor [-n N] [-N new|held|none] LOWER UPPERDIR PROGRAM\n");
 		return 2;
 	}
@@ -313,7 +314,6 @@ int main(int argc, char **argv)
 		netns = (int)MUST(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
 		MUST(setns(home, CLONE_NEWNET));
 	}
-	wall = calloc((size_t)launches, sizeof(*wall));
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, &old);
 	cpu = cpu_us();
@@ -348,6 +348,5 @@ int main(int argc, char **argv)
 	       "d}\n",
 		(long long)wall[launches / 2], (long long)wall[launches / 10],
 		(long long)wall[launches * 9 / 10], (long long)(cpu / launches), launches);
-	free(wall);
 	return 0;
 }

@@ -81,8 +81,8 @@ static void configure(struct oci_config *config, const char **args, const char *
 static int launch(const struct cgroup_layout *layout, struct container_spec *spec, int serial,
 	struct error *err)
 {
+	static struct cgroup group;
 	char path[64];
-	struct cgroup group;
 	struct container_process process;
 	struct pollfd wait = { .events = POLLIN };
 	siginfo_t info;

@@ -192,7 +192,7 @@ static int verb_flood(int count, char **words)
 		line[n] = 'x';
 		line[size - 1] = '\n';
 		if (fwrite(line, 1, (size_t)size, stdout) != (size_t)size) {
-			return 1;
+			exit(1);
 		}
 	}
 	free(line);
@@ -425,7 +425,7 @@ static int query(const char *name, int type, bool tcp, uint32_t *addresses, int 
 /* resolve NAME [tcp]: prints the response code and the addresses, sorted as received */
 static int verb_resolve(int count, char **words)
 {
-	uint32_t addresses[64];
+	uint32_t addresses[64] = { 0 };
 	int found, code = query(words[0], 1, count > 1, addresses, 64, &found);
 
 	printf("rcode %d", code);
