@@ -1,6 +1,7 @@
 #include "init/control.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -260,7 +261,12 @@ static void on_client(struct watcher *w, uint32_t events)
 		if (!c->closing && !c->dead) {
 			take_frame(c, frame);
 		}
-		json_decref(frame);
+		if (json_object_get(frame, "plan")) {
+			json_decref(frame);
+			malloc_trim(0); /* a plan is many times what is kept of it */
+		} else {
+			json_decref(frame);
+		}
 	}
 	if (r == 0 || (r < 0 && r != -EAGAIN)) {
 		client_gone(c);
@@ -459,6 +465,7 @@ static bool stop_everything(struct supervisor *s)
 void control_settle(struct supervisor *s)
 {
 	struct connection *next;
+	bool trim = false;
 
 	if (s->stopping && stop_everything(s)) {
 		s->finished = true;
@@ -475,9 +482,13 @@ void control_settle(struct supervisor *s)
 			flush(c);
 		}
 		if (c->dead) {
+			trim = true;
 			client_gone(c);
 			connection_destroy(c);
 		}
+	}
+	if (trim) { /* what it took is given back: nothing else may happen for days */
+		malloc_trim(0);
 	}
 }
 

@@ -1,6 +1,5 @@
 /* `apply`: from what is there to what the plan says, then wait until it has come true. */
 #include <errno.h>
-#include <malloc.h>
 #include <sys/random.h>
 
 #include "base/clock.h"
@@ -459,7 +458,6 @@ void request_apply(struct connection *c, const json_t *request)
 		r = apply_plan(c, request, plan, &err);
 	}
 	plan_free(plan);
-	malloc_trim(0);
 	if (r < 0) {
 		connection_fail(c, &err);
 		return;

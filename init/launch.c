@@ -28,6 +28,18 @@ struct pidfd_info_exit {
 #define PIDFD_INFO_EXIT_BIT UINT64_C(8)
 #define PIDFD_GET_INFO_CALL _IOWR(0xFF, 11, struct pidfd_info_exit)
 
+/* The pages that a program's bytes took while they were copied out: given back to the cache. */
+static void forget_blob_pages(void)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	uintptr_t begin = ((uintptr_t)pid1_blob + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)pid1_blob + pid1_blob_size) & ~(page - 1);
+
+	if (end > begin) {
+		madvise((void *)begin, end - begin, MADV_DONTNEED);
+	}
+}
+
 /* Our own init as a sealed file that nobody can write; -EBADF with @err filled. */
 static int pid1_file(struct supervisor *s, struct error *err)
 {
@@ -45,6 +57,7 @@ static int pid1_file(struct supervisor *s, struct error *err)
 			return error_set(err, fd < 0 ? fd : errno, "make the init program");
 		}
 		s->pid1_fd = take_fd(&fd);
+		forget_blob_pages();
 	}
 	return s->pid1_fd;
 }

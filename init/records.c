@@ -37,6 +37,18 @@ int record_unit(struct unit *u, struct error *err)
 	return write_record(u->s, path, json, err);
 }
 
+void record_unit_compact(struct unit *u)
+{
+	_cleanup_json_ json_t *json = plan_container_print(u->plan);
+	struct plan_container *copy = NULL;
+
+	if (plan_container_parse(json, &copy, NULL) == 0) {
+		copy->policy.service = u->plan->policy.service;
+		plan_container_free(u->plan);
+		u->plan = copy;
+	}
+}
+
 struct plan_container *record_unit_read(struct supervisor *s, const char *id, struct error *err)
 {
 	struct plan_container *plan = NULL;

@@ -285,6 +285,8 @@ void volumes_finish(struct supervisor *s);
 
 /* records.c: files of the project. */
 int record_unit(struct unit *u, struct error *err);
+/* Puts what an adopter would read in the plan's place: what it took to settle it is given back. */
+void record_unit_compact(struct unit *u);
 struct plan_container *record_unit_read(struct supervisor *s, const char *id, struct error *err);
 int record_project(struct supervisor *s, struct error *err);
 int record_project_read(struct supervisor *s, struct error *err);

@@ -128,6 +128,7 @@ struct unit *unit_create(struct supervisor *s, struct plan_container *plan, stru
 		unit_destroy(u);
 		return NULL;
 	}
+	record_unit_compact(u);
 	unit_commit(u);
 	return u;
 }
