@@ -25,7 +25,6 @@ const struct option cli_global_options[] = {
 		"Refuse what the Compose Specification does not know (x-wherry)" },
 	{ 'v', "version", OPTION_FLAG, &cli_globals.version, NULL, "Show the version" },
 	/* Accepted because scripts give them. */
-	{ 0, "compatibility", OPTION_FLAG, &(bool){ false }, NULL, NULL },
 	{ 0, "verbose", OPTION_FLAG, &(bool){ false }, NULL, NULL },
 	{ 0, "parallel", OPTION_INT, &(int64_t){ 0 }, NULL, NULL },
 	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },

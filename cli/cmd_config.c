@@ -9,7 +9,6 @@
 
 static struct {
 	bool quiet, services, volumes, networks, images, profiles, environment, no_interpolate;
-	bool ignored;
 	const char *format, *hash, *output;
 } given;
 
@@ -27,9 +26,6 @@ static const struct option options[] = {
 	{ 0, "services", OPTION_FLAG, &given.services, NULL,
 		"Print service names, dependencies first" },
 	{ 0, "volumes", OPTION_FLAG, &given.volumes, NULL, "Print volume names" },
-	{ 0, "no-normalize", OPTION_FLAG, &given.ignored, NULL, NULL },
-	{ 0, "no-path-resolution", OPTION_FLAG, &given.ignored, NULL, NULL },
-	{ 0, "no-consistency", OPTION_FLAG, &given.ignored, NULL, NULL },
 	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
 };
 

@@ -18,7 +18,7 @@ static struct {
 
 static const struct option options[] = {
 	{ 0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL,
-		"Remove containers of services that the files do not have" },
+		"Accepted: everything of the project is removed in any case" },
 	{ 0, "rmi", OPTION_TEXT, &given.rmi, NULL, NULL },
 	{ 't', "timeout", OPTION_INT, &given.timeout_s, "SECONDS",
 		"Grace before SIGKILL (default: each service's own)" },

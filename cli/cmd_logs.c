@@ -90,15 +90,16 @@ static bool is_shown(const struct following *f, const json_t *container)
 
 static void set_active(struct following *f, const char *name, bool active)
 {
+	char **items = f->active.items;
 	int at = strv_find(&f->active, name);
 
 	if (active && at < 0) {
 		strv_add(&f->active, name);
-	} else if (!active && at >= 0) {
-		free(f->active.items[at]);
+	} else if (!active && at >= 0 && items) {
+		free(items[at]);
 		f->active.count--;
-		f->active.items[at] = f->active.items[f->active.count];
-		f->active.items[f->active.count] = NULL;
+		items[at] = items[f->active.count];
+		items[f->active.count] = NULL;
 	}
 }
 

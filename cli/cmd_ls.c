@@ -107,11 +107,12 @@ static void print_table(const json_t *lines)
 	json_t *line;
 	size_t i;
 
-	table_row(&table, "NAME", "STATUS", "CONFIG FILES", NULL);
+	table_row(&table, (const char *const[]){ "NAME", "STATUS", "CONFIG FILES" });
 	json_array_foreach(lines, i, line)
 	{
-		table_row(&table, json_text(line, "Name", ""), json_text(line, "Status", ""),
-			json_text(line, "ConfigFiles", ""), NULL);
+		table_row(&table, (const char *const[]){ json_text(line, "Name", ""),
+					  json_text(line, "Status", ""),
+					  json_text(line, "ConfigFiles", "") });
 	}
 	table_print(&table, stdout);
 	table_finish(&table);

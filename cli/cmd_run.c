@@ -9,7 +9,7 @@
 #include "specs/shell_words.h"
 
 static struct {
-	bool detach, no_tty, tty, interactive, remove, no_deps, ports, quiet, remove_orphans;
+	bool detach, no_tty, tty, interactive, remove, no_deps, ports, quiet;
 	const char *user, *directory, *entrypoint, *name;
 	struct strv environment;
 } given;
@@ -25,7 +25,6 @@ static const struct option options[] = {
 	{ 'T', "no-TTY", OPTION_FLAG, &given.no_tty, NULL,
 		"No terminal (default: one if stdin and stdout are)" },
 	{ 'q', "quiet", OPTION_FLAG, &given.quiet, NULL, "No progress" },
-	{ 0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL, NULL },
 	{ 0, "rm", OPTION_FLAG, &given.remove, NULL, "Remove the container when it ends" },
 	{ 'P', "service-ports", OPTION_FLAG, &given.ports, NULL, "Publish the service's ports" },
 	{ 't', "tty", OPTION_FLAG, &given.tty, NULL, NULL },

@@ -11,40 +11,33 @@
 static struct {
 	int64_t timeout_s; /* INT64_MIN: each container's own */
 	int64_t wait_timeout_s;
-	bool wait, no_deps, force, stop, volumes, remove_orphans;
+	bool wait, force, stop, volumes;
 	const char *signal;
 } given = { .timeout_s = INT64_MIN };
 
-#define OPTION_TIMEOUT                                                                             \
-	{                                                                                          \
-		't', "timeout", OPTION_INT, &given.timeout_s, "SECONDS",                           \
-			"Grace before SIGKILL (default: each service's own)"                       \
-	}
-#define OPTIONS_END                                                                                \
-	{                                                                                          \
-		0, NULL, OPTION_FLAG, NULL, NULL, NULL                                             \
-	}
-
-static const struct option stop_options[] = { OPTION_TIMEOUT, OPTIONS_END };
+static const struct option stop_options[] = {
+	{ 't', "timeout", OPTION_INT, &given.timeout_s, "SECONDS",
+		"Grace before SIGKILL (default: each service's own)" },
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+};
 static const struct option start_options[] = {
 	{ 0, "wait", OPTION_FLAG, &given.wait, NULL, "Wait until the services run or are healthy" },
 	{ 0, "wait-timeout", OPTION_INT, &given.wait_timeout_s, "SECONDS", "Give up waiting then" },
-	OPTIONS_END
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
 };
-static const struct option restart_options[] = { { 0, "no-deps", OPTION_FLAG, &given.no_deps, NULL,
-							 "Leave dependent services alone" },
-	OPTION_TIMEOUT, OPTIONS_END };
-static const struct option kill_options[] = { { 's', "signal", OPTION_TEXT, &given.signal, "SIGNAL",
-						      "Signal to send (default SIGKILL)" },
-	{ 0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL,
-		"Remove containers of services that the files do not have" },
-	OPTIONS_END };
-static const struct option rm_options[] = { { 'f', "force", OPTION_FLAG, &given.force, NULL,
-						    "Never asks anyway; accepted" },
+static const struct option kill_options[] = {
+	{ 's', "signal", OPTION_TEXT, &given.signal, "SIGNAL", "Signal to send (default SIGKILL)" },
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+};
+static const struct option rm_options[] = {
+	{ 'f', "force", OPTION_FLAG, &given.force, NULL, "Never asks anyway; accepted" },
 	{ 's', "stop", OPTION_FLAG, &given.stop, NULL, "Stop them first, if need be" },
 	{ 'v', "volumes", OPTION_FLAG, &given.volumes, NULL, "Remove their anonymous volumes" },
-	OPTIONS_END };
-static const struct option no_options[] = { OPTIONS_END };
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+};
+static const struct option no_options[] = {
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
+};
 
 /* What the request is called, how progress is headed, and what is said when nothing is there. */
 static const struct operation {
@@ -84,10 +77,8 @@ static int add_settings(json_t *request, struct error *err)
 			json_put_int(request, "wait_timeout_us", given.wait_timeout_s * 1000000);
 		}
 	}
-	json_put_bool(request, "no_deps", given.no_deps);
 	json_put_bool(request, "stop", given.stop);
 	json_put_bool(request, "volumes", given.volumes);
-	json_put_bool(request, "remove_orphans", given.remove_orphans);
 	return 0;
 }
 
@@ -164,7 +155,7 @@ const struct command command_start = { .name = "start",
 const struct command command_restart = { .name = "restart",
 	.arguments = SERVICES,
 	.summary = "Stop and start services",
-	.options = restart_options,
+	.options = stop_options,
 	.run = run,
 	.most = -1 };
 const struct command command_kill = { .name = "kill",

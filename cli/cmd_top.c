@@ -185,8 +185,8 @@ static int run(const struct invocation *inv, struct error *err)
 	if (r < 0) {
 		return r;
 	}
-	table_row(&table, "SERVICE", "#", "UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD",
-		NULL);
+	table_row(&table, (const char *const[]){ "SERVICE", "#", "UID", "PID", "PPID", "C", "STIME",
+				  "TTY", "TIME", "CMD" });
 	json_array_foreach(containers, i, container)
 	{
 		if (project_selects(services, json_text(container, "service", ""))) {

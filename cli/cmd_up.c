@@ -9,74 +9,62 @@
 #include "cli/up.h"
 
 static struct up_options given = { .timeout_s = INT64_MIN };
-static bool ignored;
-static const char *ignored_text;
+static bool ignored, build;
+static const char *pull;
 
-#define OPTION_FORCE                                                                               \
-	{                                                                                          \
-		0, "force-recreate", OPTION_FLAG, &given.force_recreate, NULL,                     \
-			"Make containers anew even if nothing changed"                             \
-	}
-#define OPTION_KEEP                                                                                \
-	{                                                                                          \
-		0, "no-recreate", OPTION_FLAG, &given.no_recreate, NULL,                           \
-			"Leave containers as they are even if something changed"                   \
-	}
-#define OPTION_ORPHANS                                                                             \
-	{                                                                                          \
-		0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL,                     \
-			"Remove containers of services that the files do not have"                 \
-	}
-#define OPTION_SCALE                                                                               \
-	{                                                                                          \
-		0, "scale", OPTION_LIST, &given.scale, "SERVICE=N", "Number of replicas"           \
-	}
-/* Nothing is built or downloaded here, and nothing is asked. */
-#define OPTIONS_ACCEPTED                                                                           \
-	{ 0, "no-build", OPTION_FLAG, &ignored, NULL, NULL },                                      \
-		{ 0, "pull", OPTION_TEXT, &ignored_text, NULL, NULL },                             \
-		{ 0, "quiet-pull", OPTION_FLAG, &ignored, NULL, NULL },                            \
-		{ 'y', "yes", OPTION_FLAG, &ignored, NULL, NULL },                                 \
-	{                                                                                          \
-		0, NULL, OPTION_FLAG, NULL, NULL, NULL                                             \
-	}
-
+/* Nothing is built or downloaded here, and nothing is asked: see check_supply(). */
 static const struct option up_options[] = {
 	{ 0, "abort-on-container-exit", OPTION_FLAG, &given.abort_on_exit, NULL,
 		"Stop everything when a container ends" },
 	{ 0, "abort-on-container-failure", OPTION_FLAG, &given.abort_on_failure, NULL,
 		"Stop everything when a container ends with another status than 0" },
 	{ 0, "attach", OPTION_LIST, &given.attach, "SERVICE", "Show only the logs of these" },
+	{ 0, "build", OPTION_FLAG, &build, NULL, NULL },
 	{ 'd', "detach", OPTION_FLAG, &given.detach, NULL, "Return when everything has started" },
 	{ 0, "exit-code-from", OPTION_TEXT, &given.exit_code_from, "SERVICE",
 		"Exit with its status; implies --abort-on-container-exit" },
-	OPTION_FORCE,
+	{ 0, "force-recreate", OPTION_FLAG, &given.force_recreate, NULL,
+		"Make containers anew even if nothing changed" },
 	{ 0, "menu", OPTION_FLAG, &ignored, NULL, NULL },
 	{ 0, "no-attach", OPTION_LIST, &given.no_attach, "SERVICE", "Do not show logs of these" },
+	{ 0, "no-build", OPTION_FLAG, &ignored, NULL, NULL },
 	{ 0, "no-color", OPTION_FLAG, &given.no_colour, NULL, "Logs without colours" },
 	{ 0, "no-deps", OPTION_FLAG, &given.no_deps, NULL, "Only the services named" },
 	{ 0, "no-log-prefix", OPTION_FLAG, &given.no_prefix, NULL, "Logs without names" },
-	OPTION_KEEP,
+	{ 0, "no-recreate", OPTION_FLAG, &given.no_recreate, NULL,
+		"Leave containers as they are even if something changed" },
 	{ 0, "no-start", OPTION_FLAG, &given.no_start, NULL, "Make containers, start none" },
-	OPTION_ORPHANS,
+	{ 0, "pull", OPTION_TEXT, &pull, NULL, NULL },
+	{ 0, "quiet-pull", OPTION_FLAG, &ignored, NULL, NULL },
+	{ 0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL,
+		"Remove containers of services that the files do not have" },
 	{ 'V', "renew-anon-volumes", OPTION_FLAG, &given.renew_volumes, NULL,
 		"New anonymous volumes instead of those of the last container" },
-	OPTION_SCALE,
+	{ 0, "scale", OPTION_LIST, &given.scale, "SERVICE=N", "Number of replicas" },
 	{ 't', "timeout", OPTION_INT, &given.timeout_s, "SECONDS",
 		"Grace when containers are stopped (default: each service's own)" },
 	{ 0, "timestamps", OPTION_FLAG, &given.timestamps, NULL, "Logs with times" },
 	{ 0, "wait", OPTION_FLAG, &given.wait, NULL,
 		"Return when services run or are healthy; implies -d" },
 	{ 0, "wait-timeout", OPTION_INT, &given.wait_timeout_s, "SECONDS", "Give up waiting then" },
-	OPTIONS_ACCEPTED,
+	{ 'y', "yes", OPTION_FLAG, &ignored, NULL, NULL },
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
 };
 
 static const struct option create_options[] = {
-	OPTION_FORCE,
-	OPTION_KEEP,
-	OPTION_ORPHANS,
-	OPTION_SCALE,
-	OPTIONS_ACCEPTED,
+	{ 0, "build", OPTION_FLAG, &build, NULL, NULL },
+	{ 0, "force-recreate", OPTION_FLAG, &given.force_recreate, NULL,
+		"Make containers anew even if nothing changed" },
+	{ 0, "no-build", OPTION_FLAG, &ignored, NULL, NULL },
+	{ 0, "no-recreate", OPTION_FLAG, &given.no_recreate, NULL,
+		"Leave containers as they are even if something changed" },
+	{ 0, "pull", OPTION_TEXT, &pull, NULL, NULL },
+	{ 0, "quiet-pull", OPTION_FLAG, &ignored, NULL, NULL },
+	{ 0, "remove-orphans", OPTION_FLAG, &given.remove_orphans, NULL,
+		"Remove containers of services that the files do not have" },
+	{ 0, "scale", OPTION_LIST, &given.scale, "SERVICE=N", "Number of replicas" },
+	{ 'y', "yes", OPTION_FLAG, &ignored, NULL, NULL },
+	{ 0, NULL, OPTION_FLAG, NULL, NULL, NULL },
 };
 
 static int check_options(struct up_options *o, struct error *err)
@@ -128,6 +116,29 @@ static int check_names(
 	}
 	if (o->exit_code_from && !compose_find_service(model, o->exit_code_from)) {
 		return error_say(err, EINVAL, "no such service: %s", o->exit_code_from);
+	}
+	return 0;
+}
+
+/* What asks for an image to be made or fetched is refused where it would have had to be done. */
+static int check_supply(
+	const struct up_options *o, const struct compose_project *model, struct error *err)
+{
+	if (pull && strcmp(pull, "missing") != 0 && strcmp(pull, "never") != 0) {
+		return error_say(err, ENOTSUP,
+			"--pull %s is not available in this version: images come from `wherry "
+			"image`",
+			pull);
+	}
+	for (size_t i = 0; build && i < model->service_count; i++) {
+		const struct compose_service *service = &model->services[i];
+
+		if (service->build_context && project_selects(o->services, service->name)) {
+			return error_say(err, ENOTSUP,
+				"--build is not available in this version (service %s): build the "
+				"image elsewhere and import it with `wherry image import`",
+				service->name);
+		}
 	}
 	return 0;
 }
@@ -204,6 +215,9 @@ static int run(const struct invocation *inv, struct error *err)
 	}
 	if (r == 0) {
 		r = check_names(&given, model, err);
+	}
+	if (r == 0) {
+		r = check_supply(&given, model, err);
 	}
 	if (r == 0) {
 		r = project_check_isolation(err);

@@ -169,7 +169,7 @@ static int run_command(const struct command *command, int argc, char **argv, str
 
 static int dispatch(int argc, char **argv, struct error *err)
 {
-	const struct command *command;
+	const struct command *command = NULL;
 	int words, first = 1;
 
 	/* `wherry compose up` is `wherry up`, for scripts written for `docker compose`. */
@@ -181,8 +181,9 @@ static int dispatch(int argc, char **argv, struct error *err)
 		return -err->code;
 	}
 	if (cli_globals.version) {
-		return command_version.run(
-			&(struct invocation){ .command = &command_version }, err);
+		struct invocation version = { .command = &command_version };
+
+		return command_version.run(&version, err);
 	}
 	if (words > 1 && strcmp(argv[first], "compose") == 0) {
 		return error_say(err, EINVAL, "global options stand behind `compose`");

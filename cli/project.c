@@ -9,6 +9,7 @@
 #include "base/sys.h"
 #include "cli/call.h"
 #include "cli/cli.h"
+#include "specs/yaml_tree.h"
 
 #define CAPABILITY_SYS_ADMIN 21
 
@@ -56,6 +57,30 @@ static void print_findings(const struct diagnostics *d)
 	}
 }
 
+static void refuse_extension(const struct yaml_node *map, const char *path, struct diagnostics *d)
+{
+	const struct yaml_entry *entry = yaml_find(map, "x-wherry");
+
+	if (entry) {
+		diagnostics_add(d, SEVERITY_ERROR, &entry->key_mark, path,
+			"x-wherry is wherry's own and --strict-compose refuses it");
+	}
+}
+
+/* --strict-compose: the file must mean the same to every other program. */
+static void check_strict(const struct compose_project *project, struct diagnostics *d)
+{
+	const struct yaml_node *services = yaml_get(project->tree, "services");
+
+	refuse_extension(project->tree, "x-wherry", d);
+	for (size_t i = 0; services && i < services->count; i++) {
+		_cleanup_free_ char *path =
+			xasprintf("services.%s.x-wherry", services->entries[i].key);
+
+		refuse_extension(services->entries[i].value, path, d);
+	}
+}
+
 int project_load(const char *const *services, struct compose_project **project, struct error *err)
 {
 	return project_load_as(services, false, project, err);
@@ -70,7 +95,14 @@ int project_load_as(const char *const *services, bool no_interpolate,
 
 	options.no_interpolate = no_interpolate;
 	r = compose_load(&options, project, &d, err);
+	if (r == 0 && cli_globals.strict) {
+		check_strict(*project, &d);
+		r = d.errors > 0 ? -EINVAL : 0;
+	}
 	print_findings(&d);
+	if (r < 0 && *project) { /* marks lie in its arena, so not before they are printed */
+		compose_free(take_ptr(*project));
+	}
 	if (r < 0 && d.errors > 0) {
 		r = said_already(err);
 	}

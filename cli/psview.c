@@ -21,8 +21,8 @@ void psview_table(const json_t *containers, int64_t now_wall_ns, bool whole_comm
 	json_t *c;
 	size_t i;
 
-	table_row(
-		&table, "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED", "STATUS", "PORTS", NULL);
+	table_row(&table, (const char *const[]){ "NAME", "IMAGE", "COMMAND", "SERVICE", "CREATED",
+				  "STATUS", "PORTS" });
 	json_array_foreach(containers, i, c)
 	{
 		_cleanup_str_ struct str command = { 0 }, created = { 0 }, status = { 0 },
@@ -33,9 +33,10 @@ void psview_table(const json_t *containers, int64_t now_wall_ns, bool whole_comm
 		add_ago(&created, json_int(c, "created_ns", now_wall_ns), now_wall_ns);
 		format_status(&status, c, now_wall_ns);
 		format_ports(&ports, c);
-		table_row(&table, json_text(c, "name", ""), json_text(c, "image", ""),
-			str_text(&command), json_text(c, "service", ""), str_text(&created),
-			str_text(&status), str_text(&ports), NULL);
+		table_row(&table,
+			(const char *const[]){ json_text(c, "name", ""), json_text(c, "image", ""),
+				str_text(&command), json_text(c, "service", ""), str_text(&created),
+				str_text(&status), str_text(&ports) });
 	}
 	table_print(&table, out);
 	table_finish(&table);

@@ -1,7 +1,5 @@
 #include "cli/table.h"
 
-#include <stdarg.h>
-
 #include "cli/format.h"
 
 #define GAP 3
@@ -11,15 +9,11 @@ void table_cell(struct table *table, const char *text)
 	strv_add(&table->cells, text);
 }
 
-void table_row(struct table *table, ...)
+void table_row(struct table *table, const char *const *texts)
 {
-	va_list ap;
-
-	va_start(ap, table);
-	for (const char *text; (text = va_arg(ap, const char *));) {
-		table_cell(table, text);
+	for (size_t i = 0; i < table->columns; i++) {
+		table_cell(table, texts[i]);
 	}
-	va_end(ap);
 }
 
 void table_print(const struct table *table, FILE *out)

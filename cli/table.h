@@ -13,8 +13,8 @@ struct table {
 	struct strv cells; /* row by row */
 };
 
-/* Adds a row of table->columns texts, given as a NULL-terminated list of arguments. */
-void table_row(struct table *table, ...) __attribute__((sentinel));
+/* Adds a row of table->columns texts. */
+void table_row(struct table *table, const char *const *texts);
 /* Adds one cell; a row is whole when table->columns of them were added. */
 void table_cell(struct table *table, const char *text);
 void table_print(const struct table *table, FILE *out);

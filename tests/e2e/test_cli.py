@@ -336,6 +336,16 @@ class CommandLine(WherryTest):
         labels = self.container("db")["Labels"].split(",")
         self.assertIn(f"com.docker.compose.config-hash={value}", labels)
 
+    def test_what_is_not_there_is_refused(self):
+        self.compose("services: {a: {image: payload, command: serve, x-wherry: {eager_health: false}}, "
+                     "b: {build: .}}")
+        self.wherry("config", "-q")
+        self.assertIn("compose.yaml:1:", self.fails("--strict-compose", "config", "-q"))
+        self.assertIn("--build is not available", self.fails("up", "-d", "--build"))
+        self.assertIn("--pull always is not available", self.fails("up", "-d", "--pull", "always", "a"))
+        self.assertIn("--isolation=rootless is not available", self.fails("--isolation", "rootless", "up", "-d", "a"))
+        self.wherry("up", "-d", "--build", "--pull", "missing", "a")
+
     def test_docker_composes_spellings_work(self):
         self.compose("services: {a: {image: payload, command: serve}}")
         alias = os.path.join(self.dir, "docker-compose")

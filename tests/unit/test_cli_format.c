@@ -221,8 +221,8 @@ static void tables_pad_by_characters(void **state)
 	FILE *out = fmemopen(text, sizeof(text), "w");
 
 	(void)state;
-	table_row(&table, "\u00e4b", "x", NULL);
-	table_row(&table, "abcd", "", NULL);
+	table_row(&table, (const char *const[]){ "\u00e4b", "x" });
+	table_row(&table, (const char *const[]){ "abcd", "" });
 	table_print(&table, out);
 	fclose(out);
 	table_finish(&table);

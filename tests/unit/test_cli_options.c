@@ -7,7 +7,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/options.h"
@@ -176,6 +178,34 @@ static void every_command_has_a_sound_table(void **state)
 	}
 }
 
+/* Every command and every flag that help shows stands in docs/cli.md. */
+static void the_manual_has_every_flag(void **state)
+{
+	_cleanup_free_ char *manual = NULL;
+	struct error error = ERROR_INIT;
+
+	(void)state;
+	if (file_read_at(AT_FDCWD, "docs/cli.md", 1 << 20, &manual, NULL, &error) < 0) {
+		fail_msg("%s", error.message);
+	}
+	for (size_t c = 0; c < cli_command_count; c++) {
+		const struct command *command = cli_commands[c];
+		_cleanup_free_ char *heading = xasprintf("\n### %s\n", command->name);
+		char *section = strstr(manual, heading), *end;
+
+		assert_non_null(section);
+		end = strstr(section + 1, "\n##");
+		for (const struct option *o = command->options; o && o->name; o++) {
+			_cleanup_free_ char *flag = xasprintf("`--%s", o->name);
+			const char *found = strstr(section, flag);
+
+			if (o->help && (!found || (end && found > end))) {
+				fail_msg("docs/cli.md: %s lacks --%s", command->name, o->name);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +216,7 @@ int main(void)
 		cmocka_unit_test(says_what_docker_says_about_mistakes),
 		cmocka_unit_test(reads_negative_numbers_as_values),
 		cmocka_unit_test(every_command_has_a_sound_table),
+		cmocka_unit_test(the_manual_has_every_flag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
