@@ -61,6 +61,41 @@ void journal_close(struct journal *j)
 	fd_close(&j->null);
 }
 
+void carry_open(struct carry *c, int dir, const char *path)
+{
+	struct stat st;
+
+	*c = (struct carry){ .dir = dir, .fd = -EBADF };
+	snprintf(c->path, sizeof(c->path), "%s", path);
+	c->fd = sys_openat(dir, path, O_RDWR | O_APPEND | O_NOFOLLOW, 0);
+	if (c->fd >= 0 && sys_fstat(c->fd, &st) == 0 && S_ISREG(st.st_mode)) {
+		c->size = st.st_size < LOG_ENTRY_MAX ? (size_t)st.st_size : 0;
+	}
+}
+
+void carry_close(struct carry *c)
+{
+	if (c->path[0]) {
+		fd_close(&c->fd);
+	}
+	*c = (struct carry){ .fd = -EBADF };
+}
+
+static int carry_make(struct carry *c)
+{
+	if (c->fd < 0) {
+		c->fd = sys_openat(c->dir, c->path, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0600);
+	}
+	return c->fd < 0 ? c->fd : 0;
+}
+
+static void carry_cut(struct carry *c, int64_t size)
+{
+	if (c->fd >= 0 && size >= 0 && sys_ftruncate(c->fd, size) == 0) {
+		c->size = (size_t)size;
+	}
+}
+
 /* Empties a pipe of ours without copying. */
 static void drain(struct journal *j, int pipe)
 {
@@ -85,19 +120,25 @@ static void consume(struct journal *j, int fifo, size_t left)
 	note_state(j, JOURNAL_IDLE);
 }
 
-void journal_recover(struct journal *j, int fifo, struct logwriter *w)
+void journal_recover(struct journal *j, int fifo, struct logwriter *w, struct carry *carry)
 {
+	const struct table_journal *note = j->note;
 	int held = 0;
 
-	switch (j->note->state) {
+	switch (note->state) {
 	case JOURNAL_WRITING:
-		if (w && logwriter_size(w) > j->note->log_size) {
-			logwriter_truncate(w, j->note->log_size);
+		if (note->to_carry && carry) {
+			carry_cut(carry, note->size);
+		} else if (!note->to_carry && w && logwriter_size(w) > note->size) {
+			logwriter_truncate(w, note->size);
 		}
 		break;
 	case JOURNAL_WRITTEN:
-		if (ioctl(j->hold_read, FIONREAD, &held) == 0 && (uint32_t)held <= j->note->count) {
-			consume(j, fifo, j->note->count - (uint32_t)held);
+		if (!note->to_carry && carry) {
+			carry_cut(carry, 0);
+		}
+		if (ioctl(j->hold_read, FIONREAD, &held) == 0 && (uint32_t)held <= note->count) {
+			consume(j, fifo, note->count - (uint32_t)held);
 		}
 		break;
 	default: break;
@@ -140,40 +181,84 @@ static size_t portion(const char *data, size_t size, bool final)
 	return size >= LOG_ENTRY_MAX ? LOG_ENTRY_MAX : 0;
 }
 
-int journal_move(struct journal *j, uint32_t slot, uint32_t stream, int fifo, struct logwriter *w,
-	bool final)
+static void note_writing(struct journal *j, size_t count, bool to_carry, int64_t size)
 {
-	static char data[PORTION];
-	ssize_t n = peek(j, fifo, data, sizeof(data));
-	size_t count;
-	int64_t size;
+	j->note->count = (uint32_t)count;
+	j->note->to_carry = to_carry;
+	j->note->size = size;
+	note_state(j, JOURNAL_WRITING);
+}
+
+/* A line without an end: out of the FIFO, into the carry file. */
+static int stash(struct journal *j, int fifo, struct carry *carry, const char *data, size_t count)
+{
+	int r = carry_make(carry);
+
+	if (r < 0) {
+		return r;
+	}
+	note_writing(j, count, true, (int64_t)carry->size);
+	r = fd_write_all(carry->fd, data, count);
+	if (r < 0) {
+		carry_cut(carry, (int64_t)carry->size);
+		note_state(j, JOURNAL_IDLE);
+		return r;
+	}
+	carry->size += count;
+	note_state(j, JOURNAL_WRITTEN);
+	consume(j, fifo, count);
+	return 1;
+}
+
+/* Whole lines: to the log, with the beginning that was carried. */
+static int write_out(struct journal *j, int fifo, struct logwriter *w, struct carry *carry,
+	const char *data, size_t count)
+{
+	int64_t size = logwriter_size(w);
+	size_t fresh = count - carry->size;
 	int r;
 
-	if (n <= 0) {
-		return (int)n;
-	}
-	count = portion(data, (size_t)n, final);
-	if (count == 0) {
-		return 0;
-	}
-	size = logwriter_size(w);
 	if (size < 0) {
 		return (int)size;
 	}
-	j->note->slot = slot;
-	j->note->stream = stream;
-	j->note->count = (uint32_t)count;
-	j->note->log_size = size;
-	note_state(j, JOURNAL_WRITING);
-	r = logwriter_append(w, data, count, stream_names[stream & 1]);
+	note_writing(j, fresh, false, size);
+	r = logwriter_append(w, data, count, stream_names[j->note->stream & 1]);
 	if (r < 0) {
 		logwriter_truncate(w, size);
 		note_state(j, JOURNAL_IDLE);
 		return r;
 	}
 	note_state(j, JOURNAL_WRITTEN);
-	consume(j, fifo, count);
+	if (carry->size > 0) {
+		carry_cut(carry, 0);
+	}
+	consume(j, fifo, fresh);
 	/* Between two portions, where no note depends on which file is the log. */
 	logwriter_rotate(w);
-	return (int)count;
+	return 1;
+}
+
+int journal_move(struct journal *j, uint32_t slot, uint32_t stream, int fifo, struct logwriter *w,
+	struct carry *carry, bool final)
+{
+	static char data[LOG_ENTRY_MAX + PORTION];
+	size_t carried = carry->size, count;
+	ssize_t n;
+
+	if (carried > 0 && pread(carry->fd, data, carried, 0) != (ssize_t)carried) {
+		carry_cut(carry, 0); /* somebody else was at the file */
+		carried = 0;
+	}
+	n = peek(j, fifo, data + carried, PORTION);
+	if (n < 0 || (n == 0 && !(final && carried > 0))) {
+		return (int)n;
+	}
+	j->note->slot = slot;
+	j->note->stream = stream;
+	count = portion(data, carried + (size_t)n, final);
+	/* Where the beginning cannot be kept, it becomes an entry of its own. */
+	if (count == 0 && stash(j, fifo, carry, data + carried, (size_t)n) == 1) {
+		return 1;
+	}
+	return write_out(j, fifo, w, carry, data, count ? count : carried + (size_t)n);
 }

@@ -220,7 +220,7 @@ static void remove_logs(struct unit *u)
 
 void record_unit_remove(struct unit *u)
 {
-	static const char *const suffixes[] = { ".json", ".out", ".err" };
+	static const char *const suffixes[] = { ".json", ".out", ".err", ".out.part", ".err.part" };
 
 	control_event(u->s, control_unit_event(u, "removing"));
 	streams_close(u);

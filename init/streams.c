@@ -67,6 +67,12 @@ int streams_open(struct unit *u, struct error *err)
 	}
 	for (int i = 0; i < 2 && r >= 0; i++) {
 		struct stream *stream = &u->streams[i];
+		char part[SLOT_ID_SIZE + 16];
+
+		if (stream->carry.path[0] == '\0') {
+			snprintf(part, sizeof(part), "units/%s%s.part", u->slot.id, suffixes[i]);
+			carry_open(&stream->carry, u->s->link->dir_fd, part);
+		}
 
 		if (u->slot.fds[stream_fds[i]] < 0) {
 			r = open_fifo(u, i, err);
@@ -87,6 +93,7 @@ void streams_close(struct unit *u)
 	for (int i = 0; i < 2; i++) {
 		loop_remove(u->s->loop, &u->streams[i].watch);
 		u->streams[i].pending = false;
+		carry_close(&u->streams[i].carry);
 	}
 	logwriter_close(&u->log);
 }
@@ -122,7 +129,8 @@ static int work_stream(struct unit *u, int i, bool final)
 	int fd = u->slot.fds[stream_fds[i]];
 
 	for (int n = 0; fd >= 0 && u->log.fd >= 0 && (final || n < PORTIONS_PER_TURN); n++) {
-		int r = journal_move(&u->s->journal, u->index, (uint32_t)i, fd, &u->log, final);
+		int r = journal_move(&u->s->journal, u->index, (uint32_t)i, fd, &u->log,
+			&u->streams[i].carry, final);
 
 		if (r <= 0) {
 			if (r == 0 && u->s->log_stalled) {
@@ -176,7 +184,8 @@ void streams_recover(struct supervisor *s)
 	struct unit *u = note->slot < s->unit_room ? s->units[note->slot] : NULL;
 
 	journal_recover(&s->journal, u ? u->slot.fds[stream_fds[note->stream & 1]] : -1,
-		u && u->log.fd >= 0 ? &u->log : NULL);
+		u && u->log.fd >= 0 ? &u->log : NULL,
+		u ? &u->streams[note->stream & 1].carry : NULL);
 	for (size_t i = 0; i < s->unit_room; i++) {
 		if (s->units[i]) {
 			s->units[i]->streams[0].pending = true;

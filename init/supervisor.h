@@ -56,6 +56,7 @@ struct unit {
 	struct stream {
 		struct watcher watch;
 		bool pending; /* there may be something to log */
+		struct carry carry;
 	} streams[2]; /* stdout, stderr */
 	struct logwriter log;
 	char *log_path;

@@ -80,8 +80,9 @@ struct table_journal {
 	uint32_t state;
 	uint32_t slot;
 	uint32_t stream; /* 0: stdout, 1: stderr */
-	uint32_t count; /* bytes of the FIFO that are being logged */
-	int64_t log_size; /* of the log file before */
+	uint32_t count; /* bytes of the FIFO that are being moved */
+	uint32_t to_carry; /* 1: to the stream's carry file; 0: to the log, with what was carried */
+	int64_t size; /* of that file before */
 };
 
 enum session_kind { SESSION_FREE, SESSION_PROBE, SESSION_EXEC };
