@@ -1,11 +1,16 @@
 #include "cli/call.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/sys.h"
 #include "init/client.h"
+
+#define GONE_PATIENCE_US (2 * USEC_PER_SEC)
 
 static void close_call(struct call *call)
 {
@@ -26,6 +31,27 @@ static void finish(struct call *call)
 	}
 }
 
+/* The guardian holds the socket open until its last instruction. */
+static void wait_until_gone(struct call *call)
+{
+	int64_t end = clock_now_us() + GONE_PATIENCE_US;
+	struct pollfd wait = { .fd = call->socket, .events = POLLIN };
+	char rest[64];
+
+	for (;;) {
+		int64_t left = end - clock_now_us();
+		ssize_t n;
+
+		if (left <= 0 || poll(&wait, 1, (int)(left / USEC_PER_MSEC) + 1) == 0) {
+			return;
+		}
+		n = sys_read(call->socket, rest, sizeof(rest));
+		if (n <= 0 && n != -EAGAIN) {
+			return;
+		}
+	}
+}
+
 static void take_last(struct call *call, const json_t *frame)
 {
 	const char *text = json_text(frame, "error", NULL);
@@ -36,6 +62,9 @@ static void take_last(struct call *call, const json_t *frame)
 	if (text) {
 		error_say(&call->error, EIO, "%s", text);
 		error_exit_status(&call->error, call->exit_status);
+	}
+	if (call->until_gone && !text) {
+		wait_until_gone(call);
 	}
 	finish(call);
 }

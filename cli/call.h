@@ -27,6 +27,7 @@ struct call {
 	call_done_fn *on_done; /* once: last frame, or the connection is lost; may be NULL */
 	void *owner;
 	bool active;
+	bool until_gone; /* a `down`: over when the guardian has gone too */
 	bool done; /* the last frame came */
 	int exit_status; /* when done without error */
 	struct error error; /* code 0: none */

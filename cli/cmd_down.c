@@ -3,12 +3,17 @@
  * are gone or broken. The files, where they can be read, only add which volumes it would have.
  */
 #include <errno.h>
+#include <poll.h>
 
+#include "base/fd.h"
 #include "base/json.h"
+#include "base/sys.h"
 #include "cli/call.h"
 #include "cli/cli.h"
 #include "cli/project.h"
 #include "cli/session.h"
+
+#define KEEPERS_PATIENCE_MS 5000
 
 static struct {
 	bool volumes, remove_orphans;
@@ -71,12 +76,45 @@ static json_t *declared_volumes(void)
 	return names;
 }
 
+/* The project's guardian and supervisor, as pidfds; -EBADF where there is none. */
+struct keepers {
+	int fds[2];
+};
+
+static void find_keepers(const char *project, struct keepers *keepers)
+{
+	static const char *const members[] = { "guardian_pid", "supervisor_pid" };
+	_cleanup_json_ json_t *request = call_request("status", NULL), *status = NULL;
+	struct error ignored = ERROR_INIT;
+
+	call_wait(project, request, "supervisor_pid", &status, &ignored);
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		pid_t pid = (pid_t)json_int(status, members[i], 0);
+
+		keepers->fds[i] = pid > 0 ? sys_pidfd_open(pid, 0) : -EBADF;
+	}
+}
+
+/* They say that they are done, and end: who takes a project down wants to find nothing after it. */
+static void wait_for_keepers(struct keepers *keepers, bool wait)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keepers->fds); i++) {
+		struct pollfd gone = { .fd = keepers->fds[i], .events = POLLIN };
+
+		if (wait && gone.fd >= 0) {
+			poll(&gone, 1, KEEPERS_PATIENCE_MS);
+		}
+		fd_close(&keepers->fds[i]);
+	}
+}
+
 static int run(const struct invocation *inv, struct error *err)
 {
 	const char *const *services = cli_services(inv);
 	_cleanup_json_ json_t *request = down_request(services);
 	_cleanup_free_ char *name = NULL;
 	json_t *volumes = NULL;
+	struct keepers keepers;
 	bool start = false;
 	int r = project_name(&name, err);
 
@@ -95,7 +133,9 @@ static int run(const struct invocation *inv, struct error *err)
 		start = json_array_size(volumes) > 0;
 		json_put(request, "volume_names", volumes);
 	}
+	find_keepers(name, &keepers);
 	r = session_operate(name, start, request, "Running", false, err);
+	wait_for_keepers(&keepers, r == 0 && !services);
 	if (r == -ENOENT) {
 		*err = (struct error)ERROR_INIT;
 		fprintf(stderr, "warning: No resource found to remove for project \"%s\".\n", name);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <locale.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -210,12 +211,18 @@ static int dispatch(int argc, char **argv, struct error *err)
  * blocked signals the use of Ctrl-C. */
 static void inherit_nothing_odd(void)
 {
-	static const int defaults[] = { SIGCHLD, SIGPIPE, SIGTERM };
-	struct sigaction action = { .sa_handler = SIG_DFL };
+	/* As the kernel has it; the C library refuses to touch the signals that it uses itself. */
+	static const struct {
+		void (*handler)(int);
+		unsigned long flags;
+		void (*restorer)(void);
+		uint64_t mask;
+	} action = { .handler = SIG_DFL };
 	sigset_t none;
 
-	for (size_t i = 0; i < ARRAY_SIZE(defaults); i++) {
-		sigaction(defaults[i], &action, NULL);
+	/* Every one of them: what is ignored here is ignored in every container. */
+	for (int i = 1; i <= 64; i++) {
+		syscall(SYS_rt_sigaction, i, &action, NULL, sizeof(action.mask));
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "cli/cli.h"
 
 static void taken_signals(sigset_t *set)
@@ -118,6 +119,7 @@ int session_operate(const char *project, bool start, const json_t *request, cons
 	int r = session_begin(&session, verb, err);
 
 	session.progress.wants_health = wants_health;
+	call.until_gone = strcmp(json_text(request, "op", ""), "down") == 0;
 	if (r == 0) {
 		r = call_begin(&call, session.loop, project, start, request, NULL, 0, err);
 	}
