@@ -17,7 +17,7 @@
 /* A supervisor that lived this long was no part of a crash loop. */
 #define CRASH_LOOP_US      USEC_PER_SEC
 #define CRASH_DELAY_MIN_US (10 * USEC_PER_MSEC)
-#define CRASH_DELAY_MAX_US (5 * USEC_PER_SEC)
+#define CRASH_DELAY_MAX_US (250 * USEC_PER_MSEC)
 #define OPEN_TRIES         50
 
 void guardian_ready(struct guardian_link *link, const char *error)
