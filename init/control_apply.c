@@ -377,7 +377,11 @@ static int look_at(struct connection *c, struct target *t, bool wait)
 		return -1;
 	}
 	if (state->start_failed) {
-		connection_done(c, 1, u->error ? u->error : "the container could not be started");
+		char text[1200];
+
+		snprintf(text, sizeof(text), "container %s: %s", u->plan->name,
+			u->error ? u->error : "could not be started");
+		connection_done(c, 1, text);
 		return -1;
 	}
 	if (state->phase == UNIT_CREATED) {

@@ -68,9 +68,20 @@ static int reserve_one(struct unit *u, const struct plan_port *port, struct erro
 	return 0;
 }
 
+/* An internal network publishes nothing. */
 static bool publishes(const struct unit *u)
 {
-	return u->plan->port_count > 0 && !u->plan->network_mode;
+	if (u->plan->port_count == 0 || u->plan->network_mode) {
+		return false;
+	}
+	for (size_t i = 0; i < u->plan->endpoint_count; i++) {
+		const struct network *n = network_find(u->s, u->plan->endpoints[i].network);
+
+		if (n && !n->internal) {
+			return true;
+		}
+	}
+	return false;
 }
 
 int ports_reserve(struct unit *u, struct error *err)
