@@ -46,17 +46,42 @@ static int step_oom_score(struct child *c)
 	return r;
 }
 
+/*
+ * The container's root, as its first process has it. The mount namespace's own root is another
+ * folder when the container was started from inside a chroot, where pivot_root(2) moves no more
+ * than that.
+ */
+static int open_root(struct child *c, int *root)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/root", (int)c->session->container_pid);
+	*root = sys_open(path, O_PATH | O_DIRECTORY, 0);
+	if (*root == -ENOENT || *root == -ESRCH) {
+		return error_say(&c->err, ESRCH, "the container has ended");
+	}
+	return *root < 0 ? error_set(&c->err, *root, "open the container's root") : 0;
+}
+
 static int step_namespaces(struct child *c)
 {
-	int r = sys_setns(c->session->container_pidfd, ENTER_KINDS);
+	_cleanup_fd_ int root = -EBADF;
+	int r = open_root(c, &root);
 
+	if (r < 0) {
+		return r;
+	}
+	/* Fails when that process is gone: so the root above was its own, not a later one's. */
+	r = sys_setns(c->session->container_pidfd, ENTER_KINDS);
 	if (r < 0) {
 		return r == -ESRCH ? error_say(&c->err, ESRCH, "the container has ended")
 				   : error_set(&c->err, r, "enter the container");
 	}
-	/* With the mount namespace came its root, as root folder and as working folder. */
-	c->root_fd = sys_open("/", O_PATH | O_DIRECTORY, 0);
-	return c->root_fd < 0 ? error_set(&c->err, c->root_fd, "open the container's root") : 0;
+	if (fchdir(root) < 0 || chroot(".") < 0) {
+		return error_set(&c->err, errno, "enter the container's root");
+	}
+	c->root_fd = take_fd(&root);
+	return 0;
 }
 
 static int step_terminal(struct child *c)

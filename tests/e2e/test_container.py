@@ -5,7 +5,7 @@ import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
-from harness import WherryTest, main, wait_for  # noqa: E402
+from harness import WherryTest, main, run, wait_for  # noqa: E402
 
 
 class Container(WherryTest):
@@ -173,6 +173,23 @@ class Container(WherryTest):
         self.assertIn("no such service: b", self.fails("exec", "-T", "b", "/payload", "id"))
         self.wherry("stop", "-t", "1")
         self.assertIn('service "a" is not running', self.fails("exec", "-T", "a", "/payload", "id"))
+
+    def test_exec_lands_in_the_container_also_from_inside_a_chroot(self):
+        root = os.path.join(self.folder, "chroot")
+        os.makedirs(root)
+        run("mount", "--rbind", "/", root)
+
+        def inside(*words):
+            return run("chroot", root, "sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", self.dir,
+                       *self.command(*words), env=self.env)
+        try:
+            self.compose("services: {a: {image: payload, command: serve, init: true}}")
+            inside("up", "-d")
+            self.assertEqual(inside("exec", "-T", "-u", "app", "a", "/payload", "cat", "/data/seed").stdout,
+                             "from the image\n")
+            inside("down", "-v")
+        finally:
+            run("umount", "-R", "-l", root)
 
     def test_exec_passes_input_and_output(self):
         self.one()
