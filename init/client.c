@@ -48,6 +48,14 @@ static int open_project(const char *project, struct error *err)
 	return fd < 0 ? error_set(err, fd, "open %s", path) : fd;
 }
 
+static void set_patience(int fd, int seconds)
+{
+	struct timeval tv = { .tv_sec = seconds };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+}
+
 /* Connects to the socket in the folder @dir, whatever the length of its path. */
 static int connect_in(int dir)
 {
@@ -58,18 +66,11 @@ static int connect_in(int dir)
 		return fd;
 	}
 	snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/control", dir);
+	set_patience(fd, HANDSHAKE_PATIENCE_S); /* its queue may be full */
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		return -errno;
 	}
 	return take_fd(&fd);
-}
-
-static void set_patience(int fd, int seconds)
-{
-	struct timeval tv = { .tv_sec = seconds };
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 }
 
 /* -ECONNRESET: the supervisor was just leaving. */
@@ -78,7 +79,6 @@ static int shake_hands(int fd, struct error *err)
 	_cleanup_json_ json_t *mine = protocol_hello(), *theirs = NULL;
 	int r;
 
-	set_patience(fd, HANDSHAKE_PATIENCE_S);
 	r = protocol_send(fd, mine, NULL, 0, err);
 	if (r == 0) {
 		r = protocol_receive(fd, &theirs, NULL, NULL, err);

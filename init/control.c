@@ -11,7 +11,7 @@
 #include "base/json.h"
 #include "base/sys.h"
 
-#define BACKLOG         64
+#define BACKLOG         512
 #define CONNECTIONS_MAX 512
 #define ACCEPT_PAUSE_US (100 * USEC_PER_MSEC)
 
