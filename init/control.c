@@ -209,6 +209,11 @@ static void take_request(struct connection *c, const json_t *request)
 	const char *op = json_text(request, "op", "");
 
 	c->requested = true;
+	if (c->s->table.head->going_down && strcmp(op, "ps") != 0 && strcmp(op, "status") != 0 &&
+		strcmp(op, "down") != 0 && strcmp(op, "events") != 0 && strcmp(op, "kill") != 0) {
+		connection_done(c, 1, "the project is being taken down; try again when it is gone");
+		return;
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(requests); i++) {
 		if (strcmp(requests[i].name, op) == 0) {
 			requests[i].call(c, request);
@@ -494,11 +499,15 @@ void control_settle(struct supervisor *s)
 
 void control_say_goodbye(struct supervisor *s)
 {
+	static const struct timeval patience = { .tv_sec = 1 };
+
 	for (struct connection *c = s->connections; c; c = c->next) {
 		if (c->operation || c->listening) {
 			connection_done(c, 0, NULL);
 		}
 		fd_nonblock(c->fd, false);
+		/* One that does not read must not hold up the end. */
+		setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 		/* Not closed: the end of the file tells the client that the guardian has gone too. */
 		protocol_flush(&c->buffer, c->fd);
 	}

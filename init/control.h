@@ -98,6 +98,8 @@ int connection_take_stdio(struct connection *c, int stdio[3], struct error *err)
 void connection_send_started(struct connection *c, json_t *frame, int *master);
 /* A connection that an earlier supervisor accepted. Takes @fd over. */
 struct connection *connection_adopt(struct supervisor *s, int fd);
+/* control_down.c */
+void down_client_gone(struct connection *c);
 /* control_run.c */
 void run_client_gone(struct connection *c);
 void run_adopt(struct supervisor *s, struct unit *u); /* somebody waits for its end */

@@ -25,6 +25,21 @@ static bool is_swept(struct supervisor *s)
 	return !helpers_busy(s) && s->cgroup_trash.count == 0;
 }
 
+/* Units that came after the request was made. True: there are some. */
+static bool add_latecomers(struct connection *c)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < c->s->unit_room; i++) {
+		if (c->s->units[i]) {
+			targets_add(c, c->s->units[i]);
+			any = true;
+		}
+	}
+	targets_sort(c);
+	return any;
+}
+
 static bool operate_down(struct connection *c)
 {
 	struct supervisor *s = c->s;
@@ -36,6 +51,9 @@ static bool operate_down(struct connection *c)
 		if (c->closing) { /* one that cannot be killed: the rest of the project stays too */
 			s->table.head->going_down = 0;
 			return true;
+		}
+		if (add_latecomers(c)) {
+			return false;
 		}
 		networks_remove_all(s, c);
 		if (c->volumes) {
@@ -50,6 +68,23 @@ static bool operate_down(struct connection *c)
 	s->finished = true;
 	s->exit_status = SUPERVISOR_DONE;
 	return false;
+}
+
+void down_client_gone(struct connection *c)
+{
+	struct supervisor *s = c->s;
+
+	if (c->operation != operate_down) {
+		return;
+	}
+	if (c->stage == 0) {
+		s->table.head->going_down =
+			0; /* what is left stays, as after any request given up */
+	} else {
+		/* Nothing is left but this process. */
+		s->finished = true;
+		s->exit_status = SUPERVISOR_DONE;
+	}
 }
 
 void request_down(struct connection *c, const json_t *request)

@@ -199,6 +199,7 @@ void client_gone(struct connection *c)
 {
 	leave_session(c);
 	run_client_gone(c);
+	down_client_gone(c);
 	/* What still waits to be started was wanted by this client alone. */
 	for (size_t i = 0; i < c->target_count && c->operation == operate_apply; i++) {
 		if (c->targets[i].unit && !c->targets[i].leaving) {

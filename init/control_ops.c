@@ -130,6 +130,8 @@ void request_restart(struct connection *c, const json_t *request)
 	}
 	for (size_t i = 0; i < c->target_count; i++) {
 		c->targets[i].life = c->targets[i].unit->slot.state.life;
+		/* One that is just starting has no older life to end. */
+		c->targets[i].done = c->targets[i].unit->slot.state.phase == UNIT_STARTING;
 		post(c, c->targets[i].unit, EVENT_RESTART);
 	}
 	operation_begin(c, operate_restart, 0);

@@ -222,7 +222,9 @@ static void started(const struct unit_step *step)
 	}
 	/* A stop came while it started. Its grace period has been running since. */
 	state->phase = UNIT_STOPPING;
-	if (!state->killed) {
+	if (state->killed) {
+		machine_emit(step, ACTION_KILL); /* the first one may have found no process yet */
+	} else {
 		unit_send_signal(step, unit_stop_signal(step->policy));
 	}
 	machine_changed(step, CHANGE_STOPPING);

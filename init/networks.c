@@ -180,6 +180,9 @@ int networks_restore(struct supervisor *s, struct error *err)
 
 	for (size_t i = 0; i < s->network_count && r == 0; i++) {
 		r = net_bridge_create(s->net, s->networks[i].bridge, s->networks[i].gateway, err);
+		if (r == 0 && !s->networks[i].internal) {
+			r = net_forwarding_acquire(dirs_run(NULL), s->link->project, err);
+		}
 	}
 	s->rules_dirty = s->network_count > 0;
 	return r;

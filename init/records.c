@@ -153,7 +153,11 @@ static void remove_in_helper(struct supervisor *s, const char *dir, const char *
 	args.pidfd = (uint64_t)(uintptr_t)&h->pidfd;
 	pid = at < 0 ? at : sys_clone3(&args);
 	if (pid == 0) {
-		_exit(file_remove_tree(at, name) < 0);
+		/* A copy of our whole descriptor table would keep ports, locks and clients alive. */
+		int only = at == 3 ? 3 : dup2(at, 3);
+
+		sys_close_range(4, ~0U, 0);
+		_exit(only < 0 || file_remove_tree(only, name) < 0);
 	}
 	if (pid < 0 || loop_add(s->loop, &h->watch, h->pidfd, EPOLLIN, on_helper, h) < 0) {
 		if (at >= 0 && pid < 0) {

@@ -180,7 +180,12 @@ static void take_starts(struct supervisor *s)
 		struct unit *u = s->units[starts[i]];
 		struct error err = ERROR_INIT;
 
-		if (u && launch_prepare(u, &err) < 0) {
+		if (u && (u->slot.state.killed || u->slot.state.goal != GOAL_RUNNING)) {
+			/* A stop came in the same turn: there is nothing to begin. */
+			error_say(&err, ECANCELED, "stopped before it was started");
+			launch_failed(u, &err);
+			starts[i] = UINT32_MAX;
+		} else if (u && launch_prepare(u, &err) < 0) {
 			launch_failed(u, &err);
 			starts[i] = UINT32_MAX;
 		}

@@ -8,7 +8,9 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/xattr.h>
+#include <time.h>
 
 #include "base/fd.h"
 #include "base/file.h"
@@ -16,10 +18,12 @@
 #include "base/sys.h"
 #include "runtime/child.h"
 
-#define COPYING     ".wherry-filling"
-#define COPIED      ".wherry-filled"
-#define DEPTH_LIMIT 256
-#define XATTR_LIMIT 65536
+#define LOCK_RETRY_NS (5 * 1000 * 1000)
+#define LOCK_TRIES    12000 /* a minute */
+#define COPYING       ".wherry-filling"
+#define COPIED        ".wherry-filled"
+#define DEPTH_LIMIT   256
+#define XATTR_LIMIT   65536
 
 static int copy_folder(int from, int to, int depth, struct error *err);
 
@@ -233,12 +237,37 @@ static int move_up(int volume, struct error *err)
 	return r < 0 ? error_set(err, r, "put the copy in place") : 0;
 }
 
+/*
+ * Containers that start together may find the same volume empty: one copies, the others wait and
+ * then find it filled. Bounded, because a payload that has the volume could hold the lock.
+ */
+static int lock_volume(int source, struct error *err)
+{
+	_cleanup_fd_ int fd = sys_openat(source, ".", O_RDONLY | O_DIRECTORY, 0);
+	struct timespec pause = { .tv_nsec = LOCK_RETRY_NS };
+
+	if (fd < 0) {
+		return error_set(err, fd, "open the volume");
+	}
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if ((errno != EWOULDBLOCK && errno != EINTR) || tries == LOCK_TRIES) {
+			return error_set(err, errno, "lock the volume");
+		}
+		nanosleep(&pause, NULL);
+	}
+	return take_fd(&fd);
+}
+
 int volume_fill(int source, int origin, struct error *err)
 {
-	_cleanup_fd_ int copying = -EBADF;
+	_cleanup_fd_ int copying = -EBADF, lock = -EBADF;
 	struct stat st = { 0 };
 	int r;
 
+	lock = lock_volume(source, err);
+	if (lock < 0) {
+		return lock;
+	}
 	if (exists(source, COPIED)) {
 		return move_up(source, err);
 	}

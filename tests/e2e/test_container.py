@@ -112,6 +112,13 @@ class Container(WherryTest):
         self.wherry("up", "-d")
         self.assertEqual(self.execute("a", "cat", "/data/seed").stdout, "from the image\n")
 
+    def test_replicas_that_start_together_share_a_new_volume(self):
+        self.one("    volumes: [data:/data]\n    deploy: {replicas: 5}\n", "volumes: {data: }\n")
+        self.assertEqual({item["State"] for item in self.ps().values()}, {"running"})
+        for index in range(1, 6):
+            output = self.wherry("exec", "-T", "--index", str(index), "a", "/payload", "cat", "/data/seed").stdout
+            self.assertEqual(output, "from the image\n")
+
     def test_bind_mounts_read_write_and_read_only(self):
         os.makedirs(os.path.join(self.dir, "host"))
         with open(os.path.join(self.dir, "host/file"), "w", encoding="utf-8") as file:
